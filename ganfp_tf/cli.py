@@ -1,0 +1,112 @@
+"""Flags -> Config -> modes. Usage errors and --help answer before TensorFlow is imported."""
+
+import dataclasses
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from ganfp_tf.config import Config
+from ganfp_tf.errors import UserError
+from ganfp_tf.flags import define_flags, explicit_settings, help_text
+
+# A trained model is evaluated and exported too; every step is a mode of its own.
+STEPS = {
+    "train": ("train", "evaluate", "export"),
+    "evaluate": ("evaluate",),
+    "predict": ("predict",),
+    "export": ("export",),
+}
+
+
+def main(argv):
+    """Runs the command line `argv` (with the program's name first); returns the exit code."""
+    if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in argv[1:]):
+        print(help_text(), end="")
+        return 0
+    try:
+        config = parse(argv)
+        check(config)
+    except (UserError, flags.Error) as error:
+        print(f"ganfp: {error}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        for step in STEPS[config.mode]:
+            importlib.import_module(f"ganfp_tf.modes.{step}").run(config)
+    except UserError as error:
+        print(f"ganfp: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ganfp: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def entry():
+    """The console script `ganfp`."""
+    sys.exit(main(sys.argv))
+
+
+def parse(argv):
+    """Makes the Config of a command line.
+
+    Settings come from the defaults, then from --config_json or, where a mode asks a trained model,
+    from the run folder's config.json, then from the flags that are given.
+    """
+    values = flags.FlagValues()
+    define_flags(values)
+    rest = values(argv)
+    if len(rest) > 1:
+        raise UserError(
+            f"expected only --flags. Received: {rest[1]!r}. A folder of images is --data=FOLDER."
+        )
+    given = explicit_settings(values)
+    base = Config()
+    if values["config_json"].value:
+        base = Config.from_json(values["config_json"].value)
+    mode = given.get("mode", base.mode)
+    run_dir = given.get("run_dir", base.run_dir)
+    stored = Path(run_dir) / "config.json"
+    if mode != "train" and run_dir and stored.exists():
+        base = Config.from_json(stored)
+        _refuse_changes(base, given, run_dir)
+        # A run's own images are not what an unlabelled set is; --data names that one.
+        base = dataclasses.replace(base, run_dir=run_dir, mode=mode)
+        base = dataclasses.replace(base, data="") if mode == "predict" else base
+    return Config.from_dict({**base.to_dict(), **given})
+
+
+def check(config):
+    """Raises `UserError` where the settings do not fit together, before anything slow is done."""
+    if bool(config.predictions) != bool(config.truth):
+        raise UserError("--predictions and --truth go together: a run file and its true labels.")
+    if config.predictions and config.mode != "evaluate":
+        raise UserError("--predictions and --truth go with --mode=evaluate.")
+    if config.submission and config.mode != "predict":
+        raise UserError("--submission goes with --mode=predict.")
+    asks_a_run = config.mode != "train" and not config.predictions
+    if asks_a_run and not config.run_dir:
+        raise UserError(f"--mode={config.mode} needs --run_dir, the folder of a trained run.")
+    if config.mode in ("train", "predict") and not config.data:
+        raise UserError(
+            "--data is missing: hand in a folder in the ImageCLEF 2023 or 2025 layout (generated, "
+            "real_used, real_not_used, ...) or a CSV with the columns path, role, label, patient."
+        )
+
+
+def _refuse_changes(base, given, run_dir):
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    changed = [
+        name
+        for name, value in given.items()
+        if fields[name].metadata["role"] == "model" and value != getattr(base, name)
+    ]
+    if changed:
+        names = ", ".join(f"--{name} (trained with {getattr(base, name)!r})" for name in changed)
+        raise UserError(
+            f"{run_dir} holds a trained model whose settings cannot be changed: {names}. Leave "
+            "them out, or train another run."
+        )

@@ -1,0 +1,278 @@
+"""Every setting, once: type, default, unit, help and check. `flags.py` makes the flags from it.
+
+Nothing here imports TensorFlow, so that `--help` and usage errors answer at once.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import pathlib
+
+from ganfp_tf.errors import UserError
+
+MODES = ("train", "evaluate", "predict", "export")
+
+
+def setting(default, help, *, group, unit="", choices=(), low=None, high=None, role="model"):
+    """A dataclass field that carries what a flag and a check need.
+
+    Args:
+        default: value when nothing is said; its type is the setting's type.
+        help: one sentence for `--help`.
+        group: the heading in `--help`.
+        unit: what the number counts.
+        choices: allowed values of a text.
+        low, high: allowed range of a number, both ends included.
+        role: "model" where the setting decides what is learned (a run folder is bound to it),
+            "data" where it decides how files are read (bound as well, but other data may be
+            handed in with another value), "report" where it decides how a trained model is asked,
+            "place" where it decides only where things are or how they are shown.
+    """
+    metadata = dict(
+        help=help, group=group, unit=unit, choices=tuple(choices), low=low, high=high, role=role
+    )
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of a run. Raises `UserError` where a value is not allowed."""
+
+    # A table: one setting a paragraph reads better than one argument a line.
+    # fmt: off
+    # Run
+    mode: str = setting(
+        "train", "What to do: train (and evaluate and export), evaluate, predict or export.",
+        group="Run", choices=MODES, role="place")
+    data: str = setting(
+        "", "A folder in the ImageCLEF 2023 or 2025 layout, a folder with a manifest.csv, or a "
+        "CSV with the columns path, role, label, patient.", group="Run", role="place")
+    run_dir: str = setting(
+        "", "Where results go. Empty: runs/<backbone>-<digest of the settings>, so that the same "
+        "command finds the same folder.", group="Run", role="place")
+    overwrite: bool = setting(
+        False, "Start anew in a run folder that has results already.", group="Run", role="place")
+    seed: int = setting(
+        0, "Seed of splits, sampling, weights and resampling.", group="Run", low=0,
+        high=2 ** 31 - 1)
+
+    # Data
+    patient_regex: str = setting(
+        "", "Regular expression whose first group, searched in a file's path, is the patient. A "
+        "manifest's patient column comes first.", group="Data", role="data")
+    skip_unreadable: bool = setting(
+        False, "Go on without the files that cannot be read and list them in the report.",
+        group="Data", role="data")
+    window: str = setting(
+        "", "Intensity window CENTER,WIDTH of DICOM and NIfTI files. Empty: the file's own.",
+        group="Data", unit="HU", role="data")
+    nifti_slice: int = setting(
+        -1, "Axial slice of a NIfTI volume; -1 is the middle one.", group="Data", unit="index",
+        low=-1, role="data")
+    test_fraction: float = setting(
+        0.2, "Share of patients (and of generated images) kept for the test.", group="Data",
+        low=0.05, high=0.5)
+    validation_fraction: float = setting(
+        0.2, "Share of the remaining patients that early stopping and the threshold use.",
+        group="Data", low=0.05, high=0.5)
+    folds: int = setting(
+        0, "Beside the one split, cross-fit over this many patient-disjoint folds; 0 leaves it "
+        "out.", group="Data", unit="folds", low=0, high=20)
+
+    # Model
+    backbone: str = setting(
+        "resnet50", "Encoder: resnet50, efficientnetb2, efficientnetlite0 or tiny.", group="Model",
+        choices=("resnet50", "efficientnetb2", "efficientnetlite0", "tiny"))
+    weights: str = setting(
+        "auto", "auto (ImageNet where it can be had, else random with a warning), imagenet, "
+        "none, or the path of a Keras .h5, .weights.h5 or .keras file.", group="Model")
+    normalization: str = setting(
+        "backbone", "Pixel scaling: the backbone's own, or the paper's ImageNet mean and "
+        "deviation.", group="Model", choices=("backbone", "imagenet"))
+    image_size: int = setting(
+        224, "Side to which images are resized.", group="Model", unit="pixels", low=32, high=1024)
+    finetune: str = setting(
+        "none", "What of the backbone is trained: none, last_stage or all.", group="Model",
+        choices=("none", "last_stage", "all"))
+    cross_attention: bool = setting(
+        False, "Align the tokens of both images by cross-attention (paper, section 3.2).",
+        group="Model")
+    width: int = setting(
+        128, "Channels of the tokens that cross-attention compares.", group="Model",
+        unit="channels", low=8, high=2048)
+    heads: int = setting(
+        4, "Attention heads.", group="Model", unit="heads", low=1, high=32)
+    similarity: str = setting(
+        "both", "Signals of the adaptive similarity layer.", group="Model",
+        choices=("both", "difference", "dot"))
+    hidden: int = setting(
+        64, "Units of the hidden layer after the similarity.", group="Model", unit="units", low=1,
+        high=4096)
+    dropout: float = setting(
+        0.1, "Dropout before and after the hidden layer.", group="Model", low=0.0, high=0.9)
+
+    # Pairs
+    pairing: str = setting(
+        "random", "Generated partners of a real image: random (the paper), its nearest ones, or "
+        "half of each.", group="Pairs", choices=("random", "nearest", "mixed"))
+    neighbours: int = setting(
+        16, "How many nearest generated images a real image may be paired with.", group="Pairs",
+        unit="images", low=1, high=4096)
+    real_per_batch: int = setting(
+        8, "Real images a block; a block scores all its real x generated pairs.", group="Pairs",
+        unit="images", low=1, high=512)
+    generated_per_batch: int = setting(
+        8, "Generated images a block.", group="Pairs", unit="images", low=1, high=512)
+    blocks: int = setting(
+        1, "Blocks a step; with --distribute=mirrored a multiple of the devices.", group="Pairs",
+        unit="blocks", low=1, high=256)
+    class_weighted: bool = setting(
+        True, "Draw real images with weights inverse to their label's frequency.", group="Pairs")
+
+    # Training
+    epochs: int = setting(
+        20, "Most epochs.", group="Training", unit="epochs", low=1, high=10000)
+    steps_per_epoch: int = setting(
+        40, "Optimiser steps an epoch.", group="Training", unit="steps", low=1, high=100000)
+    patience: int = setting(
+        8, "Epochs without a better validation AUC of images before training stops.",
+        group="Training", unit="epochs", low=1, high=10000)
+    learning_rate: float = setting(
+        1e-3, "Highest learning rate of AdamW.", group="Training", low=1e-08, high=10.0)
+    weight_decay: float = setting(
+        1e-4, "Decoupled weight decay of AdamW.", group="Training", low=0.0, high=1.0)
+    warmup: float = setting(
+        0.05, "Share of all steps in which the learning rate rises; a cosine to zero follows.",
+        group="Training", low=0.0, high=0.9)
+    mixed_precision: bool = setting(
+        False, "Compute in float16 on a GPU and in bfloat16 elsewhere.", group="Training")
+    jit_compile: bool = setting(
+        False, "Compile the training step with XLA.", group="Training")
+    distribute: str = setting(
+        "none", "none, or mirrored over all visible devices.", group="Training",
+        choices=("none", "mirrored"))
+    tensorboard: bool = setting(
+        True, "Write TensorBoard logs into the run folder.", group="Training", role="place")
+
+    # Embedding store
+    store_dir: str = setting(
+        "runs/store", "Folder of the embedding store. It holds features of the images: guard it as "
+        "you guard them.", group="Embedding store", role="place")
+    store_dtype: str = setting(
+        "float16", "Number format of stored features.", group="Embedding store",
+        choices=("float16", "float32"))
+    embed_batch: int = setting(
+        32, "Images the backbone takes at once.", group="Embedding store", unit="images", low=1,
+        high=4096, role="place")
+
+    # Evaluation
+    partners: int = setting(
+        64, "Generated partners whose logits make a real image's score; with pairing nearest at "
+        "most --neighbours.", group="Evaluation", unit="images", low=1, high=100000, role="report")
+    bootstrap: int = setting(
+        2000, "Bootstrap resamples of patients.", group="Evaluation", unit="resamples", low=100,
+        high=1000000, role="report")
+    permutations: int = setting(
+        2000, "Label permutations.", group="Evaluation", unit="permutations", low=100,
+        high=1000000, role="report")
+    confidence: float = setting(
+        0.95, "Coverage of the intervals.", group="Evaluation", low=0.5, high=0.999, role="report")
+    submission: str = setting(
+        "", "With --mode=predict: also a run file in the form of this year's task.",
+        group="Evaluation", choices=("", "2023", "2025"), role="place")
+    predictions: str = setting(
+        "", "With --mode=evaluate and --truth: a predictions.csv or a run file to be scored.",
+        group="Evaluation", role="place")
+    truth: str = setting(
+        "", "With --predictions: a CSV with the columns name, label and optionally patient.",
+        group="Evaluation", role="place")
+    # fmt: on
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check_value(field, getattr(self, field.name))
+        if self.width % self.heads:
+            raise UserError(
+                f"--width must be a multiple of --heads. Received: --width={self.width} "
+                f"--heads={self.heads}"
+            )
+        if self.window:
+            parse_window(self.window)
+
+    def model_settings(self):
+        """The settings that decide what is learned, as a dict."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.metadata["role"] in ("model", "data")
+        }
+
+    def default_run_dir(self):
+        """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""
+        source = dict(self.model_settings(), data=str(pathlib.Path(self.data).absolute()))
+        digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
+        name = self.backbone + ("-ca" if self.cross_attention else "")
+        return str(pathlib.Path("runs") / f"{name}-{digest}")
+
+    def to_dict(self):
+        """All settings as a JSON-ready dict."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values, source="the settings"):
+        """Makes a Config; an unknown name or a wrong type is refused by name."""
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        if not isinstance(values, dict):
+            raise UserError(f"{source}: expected a JSON object of settings.")
+        kept = {}
+        for name, value in values.items():
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise UserError(f"{source}: there is no setting {name!r}.{hint}")
+            if isinstance(fields[name].default, float) and type(value) is int:
+                value = float(value)
+            kept[name] = value
+        return cls(**kept)
+
+    @classmethod
+    def from_json(cls, path):
+        """Reads a config.json."""
+        try:
+            values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"--config_json: cannot read {path}: {error.strerror}.") from error
+        except ValueError as error:
+            raise UserError(f"--config_json: {path} is not JSON: {error}.") from error
+        return cls.from_dict(values, source=str(path))
+
+
+def check_value(field, value):
+    """Raises `UserError` where `value` is not of the field's type, choices or range."""
+    meta, expected = field.metadata, type(field.default)
+    if type(value) is not expected:
+        raise UserError(f"--{field.name} must be {expected.__name__}. Received: {value!r}")
+    if meta["choices"] and value not in meta["choices"]:
+        names = ", ".join(choice for choice in meta["choices"] if choice)
+        raise UserError(f"--{field.name} must be one of {names}. Received: {value!r}")
+    if expected in (int, float):
+        low, high = meta["low"], meta["high"]
+        # Written so that NaN, which compares false with everything, is refused.
+        if not ((low is None or value >= low) and (high is None or value <= high)):
+            upper = "" if high is None else f" and at most {high}"
+            raise UserError(f"--{field.name} must be at least {low}{upper}. Received: {value}")
+
+
+def parse_window(text):
+    """'CENTER,WIDTH' -> (center, width) in the units of the file; width must be positive."""
+    try:
+        center, width = (float(part) for part in text.split(","))
+        if not width > 0 or center - center != 0 or width - width != 0:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"--window must be CENTER,WIDTH with a positive width, such as -600,1500. "
+            f"Received: {text!r}"
+        ) from None
+    return center, width

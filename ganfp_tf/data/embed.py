@@ -1,0 +1,53 @@
+"""Images through the backbone into the embedding store."""
+
+import tensorflow as tf
+
+from ganfp_tf import progress as bars
+from ganfp_tf.data import decode, embeddings
+
+
+def image_dataset(frame, size, *, window=None, nifti_slice=-1):
+    """Decoded images of a Catalog frame, in its order: `(size, size, 3)` float32 in [0, 255]."""
+
+    def load(path, fast):
+        image = decode.load_image(path, fast, window=window, nifti_slice=nifti_slice)
+        return decode.resize(image, size)
+
+    paths = tf.constant(list(frame["path"]), tf.string)
+    fast = tf.constant(list(frame["fast"]), tf.bool)
+    return tf.data.Dataset.from_tensor_slices((paths, fast)).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def fill(store, frame, encode, *, size, batch, window=None, nifti_slice=-1, progress=True):
+    """Brings every image of `frame` into `store`; what is there already is not computed again.
+
+    Args:
+        store: an open `embeddings.Store`.
+        frame: rows of a Catalog (path, digest, fast).
+        encode: `(batch, size, size, 3)` float32 in [0, 255] -> `(batch, tokens, channels)` array.
+        size: side of the images, in pixels.
+        batch: images passed to `encode` at once.
+        window, nifti_slice: as in `images.read_image`.
+        progress: show a bar on stderr.
+
+    Returns:
+        Number of images computed.
+    """
+    wanted = set(store.missing(frame["digest"]))
+    todo = frame[frame["digest"].isin(wanted)].drop_duplicates("digest")
+    if todo.empty:
+        return 0
+    dataset = image_dataset(todo, size, window=window, nifti_slice=nifti_slice)
+    dataset = dataset.batch(batch).prefetch(tf.data.AUTOTUNE)
+    digests, waiting, features = list(todo["digest"]), [], []
+    with bars.bar(len(digests), "embedding", "image", progress) as bar:
+        for images in dataset:
+            features.extend(encode(images))
+            waiting, digests = waiting + digests[: len(images)], digests[len(images) :]
+            bar.update(len(images))
+            while len(waiting) >= embeddings.SHARD or (waiting and not digests):
+                store.write(waiting[: embeddings.SHARD], features[: embeddings.SHARD])
+                waiting, features = waiting[embeddings.SHARD :], features[embeddings.SHARD :]
+    return len(todo)

@@ -1,0 +1,214 @@
+"""tf.data pipelines of pairs, in small functions Dataset -> Dataset.
+
+A step of training is drawn from its number alone (stateless random numbers keyed by the seed and
+the step), so that a run which was interrupted sees the same pairs as one which was not. Elements
+are dicts: "step" (), "real" (B, R) and "generated" (B, G), indices into the training images; block
+b scores all its R x G pairs.
+
+    ds = steps(first).apply(sample_real(weights, blocks=1, count=8, seed=0))
+    ds = ds.apply(pair_random(4000, count=8, seed=0))
+    ds = ds.apply(look_up(real, generated)).apply(add_labels(labels)).prefetch(AUTOTUNE)
+"""
+
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from ganfp_tf.data import decode
+from ganfp_tf.errors import UserError
+
+
+def steps(first=0):
+    """The numbers of all steps from `first` on: elements {"step": ()}."""
+    return tf.data.Dataset.counter(start=first, dtype=tf.int64).map(lambda step: {"step": step})
+
+
+def class_weights(labels, balanced=True):
+    """Probability of drawing each image, so that every label is drawn equally often.
+
+    Args:
+        labels: `(images,)` of 0 and 1.
+        balanced: False: every image is equally likely.
+
+    Returns:
+        `(images,)` float64 that sums to 1; inverse to the label's frequency (paper, section 3.1).
+    """
+    labels = np.asarray(labels)
+    if not balanced:
+        return np.full(len(labels), 1.0 / len(labels))
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return 1.0 / (len(counts) * counts[inverse])
+
+
+def sample_real(probabilities, *, blocks, count, seed):
+    """Adds "real" (blocks, count): images drawn with replacement by `probabilities`."""
+    logits = tf.constant(np.log(probabilities)[None], tf.float32)
+
+    def draw(element):
+        key = _key(seed, "real", element["step"])
+        drawn = tf.random.stateless_categorical(logits, blocks * count, key, dtype=tf.int64)
+        return {**element, "real": tf.reshape(drawn, (blocks, count))}
+
+    return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def pair_random(images, *, count, seed):
+    """Adds "generated" (B, count): for each block, different images drawn evenly from `images`."""
+    count = min(count, images)
+
+    def draw(element):
+        blocks = tf.shape(element["real"])[0]
+        key = _key(seed, "generated", element["step"])
+        noise = tf.random.stateless_uniform((blocks, images), key)
+        chosen = tf.math.top_k(noise, count, sorted=False).indices
+        return {**element, "generated": tf.cast(chosen, tf.int64)}
+
+    return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def one_real_a_block():
+    """Reshapes "real" (B, R) to (B * R, 1): every real image gets partners of its own."""
+
+    def split(element):
+        return {**element, "real": tf.reshape(element["real"], (-1, 1))}
+
+    return lambda dataset: dataset.map(split, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def pair_nearest(neighbours, *, count, seed):
+    """Adds "generated" (B, count): `count` of the neighbours of each block's one real image.
+
+    Args:
+        neighbours: `(real images, k)` indices of generated images, from `nearest`.
+        count: partners drawn; all k where k is smaller.
+        seed: of the draw.
+    """
+    table = tf.constant(neighbours, tf.int64)
+    count = min(count, neighbours.shape[1])
+
+    def draw(element):
+        rows = tf.gather(table, element["real"][:, 0])  # (B, k)
+        noise = tf.random.stateless_uniform(tf.shape(rows), _key(seed, "near", element["step"]))
+        chosen = tf.math.top_k(noise, count, sorted=False).indices
+        return {**element, "generated": tf.gather(rows, chosen, batch_dims=1)}
+
+    return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def pair_mixed(neighbours, images, *, count, seed):
+    """Adds "generated" (B, count): the larger half by `pair_nearest`, the rest by `pair_random`."""
+    near = count - count // 2
+
+    def both(dataset):
+        dataset = dataset.apply(pair_nearest(neighbours, count=near, seed=seed))
+        dataset = dataset.map(lambda element: {**element, "near": element["generated"]})
+        if count // 2:
+            dataset = dataset.apply(pair_random(images, count=count // 2, seed=seed))
+            dataset = dataset.map(_join_near)
+        return dataset.map(lambda element: {k: element[k] for k in ("step", "real", "generated")})
+
+    return both
+
+
+def _join_near(element):
+    joined = tf.concat([element["near"], element["generated"]], axis=1)
+    return {**element, "generated": joined}
+
+
+def look_up(real, generated):
+    """Replaces indices by what the network takes: (B, R, ...) and (B, G, ...).
+
+    Args:
+        real, generated: `StoredInput` or `FileInput` of the training images.
+    """
+
+    def gather(element):
+        inputs = {
+            "real": real.look_up(element["real"]),
+            "generated": generated.look_up(element["generated"]),
+        }
+        return {**element, "inputs": inputs}
+
+    return lambda dataset: dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def add_labels(labels):
+    """Ends the pipeline: ({"real", "generated"}, label of each pair (B, R, G) float32)."""
+    table = tf.constant(labels, tf.float32)
+
+    def label(element):
+        of_real = tf.gather(table, element["real"])[:, :, None]
+        ones = tf.ones((1, 1, tf.shape(element["generated"])[1]))
+        return element["inputs"], of_real * ones
+
+    return lambda dataset: dataset.map(label, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+class StoredInput:
+    """Features out of the embedding store; one Python call a batch, none an image."""
+
+    def __init__(self, features):
+        self.features = features
+        self.shape = features.shape
+
+    def look_up(self, indices):
+        """`(B, N)` indices -> `(B, N, tokens, channels)` float32."""
+        dtype = tf.as_dtype(self.features.dtype)
+        found = tf.numpy_function(self.features.gather, [indices], dtype, stateful=False)
+        return tf.cast(tf.ensure_shape(found, (*indices.shape, *self.shape)), tf.float32)
+
+
+class FileInput:
+    """Images decoded in the graph, for a backbone that is trained itself."""
+
+    def __init__(self, frame, size, *, window=None, nifti_slice=-1):
+        self.paths = tf.constant(list(frame["path"]), tf.string)
+        self.fast = tf.constant(list(frame["fast"]), tf.bool)
+        self.shape = (size, size, 3)
+        self.window, self.nifti_slice = window, nifti_slice
+
+    def look_up(self, indices):
+        """`(B, N)` indices -> `(B, N, size, size, 3)` float32 in [0, 255]."""
+
+        def load(index):
+            image = decode.load_image(
+                self.paths[index], self.fast[index], window=self.window,
+                nifti_slice=self.nifti_slice,
+            )  # fmt: skip
+            return decode.resize(image, self.shape[0])
+
+        flat = tf.reshape(indices, [-1])
+        images = tf.map_fn(load, flat, fn_output_signature=tf.TensorSpec(self.shape, tf.float32))
+        return tf.reshape(images, tf.concat([tf.shape(indices), self.shape], axis=0))
+
+
+def nearest(real, generated, k):
+    """The `k` generated images nearest to each real one, by cosine.
+
+    Args:
+        real: `(real images, channels)` pooled features, already centred for their domain.
+        generated: `(generated images, channels)`, likewise.
+        k: neighbours; all where there are fewer.
+
+    Returns:
+        `(real images, k)` int64, nearest first; equal cosines in the order of the images.
+
+    Raises:
+        UserError: where there is no generated image.
+    """
+    if not len(generated):
+        raise UserError("there is no generated image to pair with; hand in at least one.")
+    cosine = _unit(real) @ _unit(generated).T
+    return np.argsort(-cosine, axis=1, kind="stable")[:, :k].astype("int64")
+
+
+def _unit(vectors):
+    vectors = np.asarray(vectors, "float64")
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _key(seed, purpose, step):
+    # A salt for each purpose: one key for two draws would tie them together.
+    salt = zlib.crc32(f"{seed}/{purpose}".encode()) & 0x7FFFFFFF
+    return tf.stack([tf.constant(salt, tf.int64), step])

@@ -1,0 +1,159 @@
+"""What happens at the end of an epoch: validation, logs, the best weights, early stopping."""
+
+import math
+import time
+
+import keras
+import numpy as np
+
+from ganfp_tf import progress
+from ganfp_tf.detectors import material as materials
+from ganfp_tf.detectors import siamese
+from ganfp_tf.errors import UserError
+from ganfp_tf.reports import plots
+from ganfp_tf.statistics.metrics import auc
+
+
+def validation(networks, material, rows, centres, config):
+    """A `Validation` of the split's validation rows, with partners chosen as for scoring."""
+    table = materials.partners(
+        material, rows.validation_real, rows.validation_generated, centres, seed=config.seed
+    )
+    return Validation(networks, material, rows.validation_real, rows.validation_generated[table])
+
+
+class Validation(keras.callbacks.Callback):
+    """Adds loss and AUC of validation pairs and the AUC of validation *images* to the logs."""
+
+    def __init__(self, networks, material, real, partner_rows):
+        super().__init__()
+        self.networks, self.material = networks, material
+        self.real, self.partner_rows = real, partner_rows
+        self.labels = material.frame["label"].to_numpy()[real]
+        self.logits = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logits = siamese.pair_logits(
+            self.networks, self.material, self.real, self.partner_rows
+        )
+        labels = np.repeat(self.labels, self.logits.shape[1])
+        flat = self.logits.ravel().astype("float64")
+        # log(1 + e^x) - x y, the cross-entropy from a logit, without overflow.
+        logs["val_loss"] = float(np.mean(np.logaddexp(0.0, flat) - flat * labels))
+        logs["val_pair_auc"] = float(auc(labels, flat))
+        logs["val_image_auc"] = float(auc(self.labels, self.logits.mean(axis=1)))
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stops the run where the loss is no longer a number."""
+
+    def on_train_begin(self, logs=None):
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} in epoch {self.epoch + 1}, step {batch + 1}. Lower "
+                "--learning_rate, leave out --mixed_precision, or look for images with extreme "
+                "values. The last good epoch is kept."
+            )
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves each epoch, keeps the best, and stops after `patience` epochs without a better one.
+
+    Better: a higher validation AUC of images; where that is equal (it has few steps with few
+    images), a lower validation loss.
+    """
+
+    def __init__(self, state, patience):
+        super().__init__()
+        self.state, self.patience = state, patience
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
+        best = self.state.best_epoch
+        is_best = best is None or _rank(row) > _rank(self.state.history[best - 1])
+        self.state.history.append(row)
+        self.state.save(is_best)
+        if self.state.stale(self.patience):
+            self.model.stop_training = True
+
+
+def _rank(row):
+    return (row["val_image_auc"], -row["val_loss"])
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar over all steps with rate, time left, loss and validation AUC."""
+
+    def __init__(self, epochs, steps, title):
+        super().__init__()
+        self.epochs, self.steps, self.title = epochs, steps, title
+
+    def on_train_begin(self, logs=None):
+        self.bar = progress.bar(self.epochs * self.steps, f"training {self.title}", "step")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar.update(epoch * self.steps - self.bar.n)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.set_postfix(
+            refresh=False, loss=f"{logs['loss']:.3f}", val_image_auc=f"{logs['val_image_auc']:.3f}"
+        )
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+
+class Logging(keras.callbacks.Callback):
+    """Writes the curves and figures of an epoch into TensorBoard."""
+
+    def __init__(self, log, watch):
+        super().__init__()
+        self.log, self.watch = log, watch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        labels = self.watch.labels
+        logits = self.watch.logits
+        scores = logits.mean(axis=1)
+        self.log.scalars(
+            epoch + 1,
+            {
+                "loss/train": logs["loss"],
+                "loss/validation": logs["val_loss"],
+                "auc/pairs_train": logs["pair_auc"],
+                "auc/pairs_validation": logs["val_pair_auc"],
+                "auc/images_validation": logs["val_image_auc"],
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "similarity/used": float(_sigmoid(logits[labels == 1]).mean()),
+                "similarity/unused": float(_sigmoid(logits[labels == 0]).mean()),
+                "seconds/epoch": time.monotonic() - self.started,
+            },
+        )
+        self.log.pr_curve(epoch + 1, labels, _sigmoid(scores))
+        n = f"{len(labels)} validation images"
+        self.log.figures(
+            epoch + 1,
+            {
+                "confusion": plots.confusion(
+                    labels, (scores >= 0).astype(int), title=f"{n}, cut at probability 0.5"
+                ),
+                "precision_recall": plots.precision_recall(labels, scores, title=n),
+            },
+        )
+        self.log.flush()
+
+
+def _sigmoid(logits):
+    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, "float64")))

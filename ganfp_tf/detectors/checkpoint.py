@@ -1,0 +1,132 @@
+"""The state of a training run on disk: all variables and where it stands, in one file an epoch."""
+
+import json
+import zipfile
+
+import numpy as np
+
+from ganfp_tf import files
+from ganfp_tf.errors import UserError
+
+
+class RunState:
+    """Saves and restores a compiled model in the middle of its training.
+
+    last.npz holds every variable of model and optimizer (seeds of dropout too), the history and
+    the number of the best epoch; best-<epoch>.npz the model's variables at that epoch. The best
+    file is written first and an outdated one removed last, so that last.npz never names a file
+    that is not there.
+
+    Args:
+        model: compiled `keras.Model` whose optimizer is built.
+        folder: where the files go.
+    """
+
+    def __init__(self, model, folder):
+        self.model = model
+        self.folder = folder
+        self.history = []
+        self.best_epoch = None
+        self.finished = False
+
+    @property
+    def epoch(self):
+        """Epochs that are done."""
+        return len(self.history)
+
+    def stale(self, patience):
+        """True after `patience` epochs without a better one."""
+        return self.best_epoch is not None and self.epoch - self.best_epoch >= patience
+
+    def over(self, config):
+        """True where no epoch is left to be trained.
+
+        Asked before training goes on: a run killed between its last epoch and its end must not
+        train further than one that was not.
+        """
+        return self.finished or self.epoch >= config.epochs or self.stale(config.patience)
+
+    def save(self, is_best):
+        """Writes the state after an epoch whose row ends `history`."""
+        if is_best:
+            self.best_epoch = self.epoch
+            self._write(self._best_path(), _arrays(_model_variables(self.model)))
+        self._write_last()
+        for path in self.folder.glob("best-*.npz"):
+            if path != self._best_path():
+                path.unlink()
+
+    def finish(self):
+        """Records that training is over; the optimizer's variables stay, in case it goes on."""
+        if not self.finished:
+            self.finished = True
+            self._write_last()
+
+    def restore(self):
+        """Goes back to the last saved epoch; returns False where nothing was saved.
+
+        Raises:
+            UserError: where last.npz is damaged or belongs to another model.
+        """
+        path = self.folder / "last.npz"
+        if not path.exists():
+            return False
+        stored = self._read(path)
+        facts = json.loads(str(stored.pop("facts")))
+        _assign(self._all_variables(), stored, path)
+        self.history = facts["history"]
+        self.best_epoch = facts["best_epoch"]
+        self.finished = facts["finished"]
+        return True
+
+    def restore_best(self):
+        """Puts the best epoch's weights into the model."""
+        path = self._best_path()
+        _assign(_model_variables(self.model), self._read(path), path)
+
+    def _best_path(self):
+        return self.folder / f"best-{self.best_epoch}.npz"
+
+    def _all_variables(self):
+        return _model_variables(self.model) + list(self.model.optimizer.variables)
+
+    def _write_last(self):
+        facts = {
+            "history": self.history, "best_epoch": self.best_epoch, "finished": self.finished,
+        }  # fmt: skip
+        arrays = _arrays(self._all_variables())
+        self._write(self.folder / "last.npz", {**arrays, "facts": np.array(json.dumps(facts))})
+
+    def _write(self, path, arrays):
+        with files.atomic_path(path) as temporary, open(temporary, "wb") as handle:
+            np.savez(handle, **arrays)
+
+    def _read(self, path):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(stored)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"the checkpoint {path} cannot be read ({error}). Start anew with --overwrite."
+            ) from error
+
+
+def _model_variables(model):
+    """All variables but those of the metrics, which start anew each epoch."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def _arrays(variables):
+    return {f"{i:05d}": np.asarray(variable.numpy()) for i, variable in enumerate(variables)}
+
+
+def _assign(variables, stored, path):
+    shapes = [stored[name].shape for name in sorted(stored)]
+    if shapes != [tuple(variable.shape) for variable in variables]:
+        raise UserError(
+            f"the checkpoint {path} belongs to another model. Start anew with --overwrite, or "
+            "take another --run_dir."
+        )
+    for variable, name in zip(variables, sorted(stored), strict=True):
+        variable.assign(stored[name])

@@ -1,0 +1,82 @@
+"""What TensorBoard shows of a finished training: settings, an example batch, the projector."""
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.data import decode
+from ganfp_tf.data.images import read_image
+from ganfp_tf.detectors import material as materials
+from ganfp_tf.detectors import siamese
+from ganfp_tf.reports import plots
+from ganfp_tf.reports.tables import markdown_table
+
+EXAMPLES = 8  # pairs in the example batch
+POINTS = 256  # images of each role in the projector
+THUMBNAIL = 48  # pixels
+
+
+def settings_table(config):
+    """All settings as a Markdown table."""
+    return markdown_table(["setting", "value"], [[k, str(v)] for k, v in config.to_dict().items()])
+
+
+def write(log, networks, material, rows, config, history):
+    """Writes hparams, an example batch of validation pairs, and the embedding projector."""
+    best = max(history, key=lambda row: (row["val_image_auc"], -row["val_loss"]))
+    log.hparams(
+        config.model_settings(),
+        {name: best[name] for name in ("val_image_auc", "val_pair_auc", "val_loss")},
+    )
+    step = int(best["epoch"])
+    log.figures(step, {"example_batch": example_batch(networks, material, rows, config)})
+    labels = material.frame["label"].to_numpy()
+    chosen = np.concatenate(
+        [_evenly(rows.train_real), _evenly(rows.validation_real), _evenly(rows.train_generated)]
+    )
+    part = np.isin(chosen, rows.validation_real)
+    metadata = pd.DataFrame(
+        {
+            "name": material.frame["name"].to_numpy()[chosen],
+            "kind": [{1: "used", 0: "not used", -1: "generated"}[labels[i]] for i in chosen],
+            "split": np.where(part, "validation", "train"),
+        }
+    )
+    vectors = material.tokens(networks, chosen).mean(axis=1)
+    thumbnails = np.stack([_thumbnail(material, i, THUMBNAIL, config) for i in chosen])
+    log.projector(vectors, metadata, thumbnails)
+    log.flush()
+
+
+def example_batch(networks, material, rows, config):
+    """A figure of validation images, each beside the partner that scores it highest."""
+    real = _evenly(rows.validation_real, EXAMPLES)
+    centres = materials.centres_of(material, rows.train_real, rows.train_generated)
+    table = materials.partners(material, real, rows.validation_generated, centres, seed=config.seed)
+    partner_rows = rows.validation_generated[table]
+    logits = siamese.pair_logits(networks, material, real, partner_rows)
+    best = logits.argmax(axis=1)
+    labels = material.frame["label"].to_numpy()[real]
+    captions = [
+        f"{'used' if label else 'not used'}: {1 / (1 + np.exp(-float(row[j]))):.2f}"
+        for label, row, j in zip(labels, logits, best, strict=True)
+    ]
+    partners = partner_rows[np.arange(len(real)), best]
+    side = min(config.image_size, 128)
+    return plots.pairs(
+        np.stack([_thumbnail(material, i, side, config) for i in real]),
+        np.stack([_thumbnail(material, i, side, config) for i in partners]),
+        captions,
+        title="validation images, each with its highest-scoring generated partner",
+    )
+
+
+def _evenly(rows, count=POINTS):
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]
+
+
+def _thumbnail(material, row, side, config):
+    image = read_image(
+        material.frame["path"].iloc[row], window=materials.window_of(config),
+        nifti_slice=config.nifti_slice,
+    )  # fmt: skip
+    return np.round(decode.resize(image, side).numpy()).astype("uint8")

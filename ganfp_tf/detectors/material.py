@@ -1,0 +1,208 @@
+"""The images of a run, as the networks take them."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from ganfp_tf import files, runs
+from ganfp_tf.config import parse_window
+from ganfp_tf.data import embed, embeddings, pairs
+from ganfp_tf.errors import UserError
+from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.siamese import compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """Rows of a Catalog with their stored features; parts of it are chosen by row number.
+
+    Attributes:
+        frame: path, name, role, label, patient, digest and fast of each image.
+        features: `embeddings.Features` of the same rows, by the backbone as it was before training.
+        pooled: `(images, channels)` float32, the features' mean over the tokens.
+        config: the run's Config.
+    """
+
+    frame: pd.DataFrame
+    features: embeddings.Features
+    pooled: np.ndarray
+    config: object
+
+    def rows(self, paths, role):
+        """Row numbers of the images of `role` whose path is in `paths`, in the frame's order."""
+        chosen = self.frame["path"].isin(set(paths)) & (self.frame["role"] == role)
+        return np.flatnonzero(chosen.to_numpy())
+
+    def view(self, rows):
+        """The stored features of `rows`."""
+        return dataclasses.replace(self.features, rows=[self.features.rows[i] for i in rows])
+
+    def inputs(self, rows):
+        """What `pairs.look_up` draws from: features where the backbone is frozen, else files."""
+        if self.config.finetune == "none":
+            return pairs.StoredInput(self.view(rows))
+        return pairs.FileInput(
+            self.frame.iloc[rows], self.config.image_size, window=window_of(self.config),
+            nifti_slice=self.config.nifti_slice,
+        )  # fmt: skip
+
+    def tokens(self, networks, rows):
+        """Tokens of `rows` by the trained encoder: `(len(rows), tokens, channels)` float32."""
+        if self.config.finetune == "none":
+            batches = self.view(rows).batches(self.config.embed_batch)
+        else:
+            dataset = embed.image_dataset(
+                self.frame.iloc[rows], self.config.image_size, window=window_of(self.config),
+                nifti_slice=self.config.nifti_slice,
+            )  # fmt: skip
+            batches = dataset.batch(self.config.embed_batch)
+        encoded = [np.asarray(networks.encode(batch), "float32") for batch in batches]
+        return np.concatenate(encoded)
+
+
+def prepare_runtime(config):
+    """Number format and determinism of the process; before any model is made."""
+    policy = "float32"
+    if config.mixed_precision:
+        policy = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
+    keras.config.set_dtype_policy(policy)
+    # Without it, sums over threads may end in another order and another last digit.
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+
+
+def make_backbone(config):
+    """The run's backbone and its `WeightsReport`."""
+    return build_backbone(
+        config.backbone, image_size=config.image_size, weights=config.weights,
+        normalization=config.normalization, finetune=config.finetune, seed=config.seed,
+    )  # fmt: skip
+
+
+def open_material(frame, backbone, report, config, check=None):
+    """Brings all images of `frame` into the store and opens it.
+
+    Args:
+        frame: rows of a Catalog.
+        backbone: model `(batch, size, size, 3)` -> `(batch, tokens, channels)`.
+        report: its `WeightsReport`; the digest is part of the store's key.
+        config: the run's Config.
+        check: called with the rows that are not in the store, before they are read.
+
+    Returns:
+        `(Material, number of images that passed the backbone now)`.
+    """
+    tokens, channels = backbone.output.shape[1:]
+    key = {
+        "backbone": config.backbone,
+        "weights": report.digest,
+        "image_size": config.image_size,
+        "normalization": config.normalization,
+        "layer": backbone.layers[-1].name,
+        "tokens": tokens,
+        "channels": channels,
+        "dtype": config.store_dtype,
+        "precision": backbone.compute_dtype,
+        "window": config.window,
+        "nifti_slice": config.nifti_slice,
+        "resize": "bilinear antialias",
+    }
+    store = embeddings.open_store(config.store_dir, key)
+    if check:
+        check(frame[frame["digest"].isin(store.missing(frame["digest"]))])
+    computed = embed.fill(
+        store, frame, compiled(backbone), size=config.image_size, batch=config.embed_batch,
+        window=window_of(config), nifti_slice=config.nifti_slice,
+    )  # fmt: skip
+    features = store.view(frame["digest"])
+    return Material(frame, features, features.pooled(), config), computed
+
+
+def window_of(config):
+    """The configured intensity window as (center, width), or None."""
+    return parse_window(config.window) if config.window else None
+
+
+def partners(material, real, generated, centres, *, seed):
+    """Which generated images score each real one: `(len(real), K)` positions in `generated`.
+
+    With pairing `random` all real images meet the same images, so that the luck of the draw is
+    not taken for a difference between them.
+
+    Args:
+        material: the images.
+        real, generated: row numbers.
+        centres: `(mean of real, mean of generated)` pooled features of the training images: each
+            domain is centred on its own, or the generator's look alone would rule the cosine.
+        seed: of the random partners.
+    """
+    config = material.config
+    near_count = {"random": 0, "nearest": config.partners, "mixed": -(-config.partners // 2)}
+    near_count = min(near_count[config.pairing], config.neighbours, len(generated))
+    tables = []
+    if near_count:
+        tables.append(neighbours(material, real, generated, centres, near_count))
+    rest = {"random": config.partners, "nearest": 0, "mixed": config.partners // 2}[config.pairing]
+    if rest:
+        rng = np.random.default_rng(seed)
+        drawn = rng.permutation(len(generated))[:rest]
+        tables.append(np.broadcast_to(drawn, (len(real), len(drawn))))
+    return np.concatenate(tables, axis=1)
+
+
+def neighbours(material, real, generated, centres, k):
+    """The `k` nearest of `generated` for each of `real`, after centring each domain."""
+    return pairs.nearest(
+        material.pooled[real] - centres[0], material.pooled[generated] - centres[1], k
+    )
+
+
+def centres_of(material, real, generated):
+    """Mean pooled features of the real and of the generated training images."""
+    return material.pooled[real].mean(axis=0), material.pooled[generated].mean(axis=0)
+
+
+def checked_backbone(config, folder):
+    """The backbone that a run was trained on, and its `WeightsReport`.
+
+    Raises:
+        UserError: where its weights are not those of the training, such as random ones in place of
+            downloaded ones.
+    """
+    prepare_runtime(config)
+    backbone, report = make_backbone(config)
+    trained = files.read_json(folder / "weights.json")
+    if report.digest != trained["digest"]:
+        raise UserError(
+            f"the run in {folder} was trained on other backbone weights ({trained['source']}) than "
+            f"can be had now ({report.source}). Bring them back, or train anew."
+        )
+    return backbone, report
+
+
+def reopen_material(config, folder):
+    """The images of a trained run; only those that left the store are read again.
+
+    Returns:
+        `(Material, the run's weights.json)`.
+
+    Raises:
+        UserError: where a file that has to be read again is gone or has changed.
+    """
+    backbone, report = checked_backbone(config, folder)
+    frame = runs.read_images(folder)
+
+    def unchanged(missing):
+        for path, digest in zip(missing["path"], missing["digest"], strict=True):
+            try:
+                same = runs.digest_of(path) == digest
+            except OSError as error:
+                raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+            if not same:
+                raise UserError(f"{path} has changed since the run was trained. Train anew.")
+
+    material, _ = open_material(frame, backbone, report, config, check=unchanged)
+    return material, files.read_json(folder / "weights.json")

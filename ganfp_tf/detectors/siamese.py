@@ -1,0 +1,174 @@
+"""The paper's detector: its networks, and the score of a real image."""
+
+import dataclasses
+import functools
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from ganfp_tf import files
+from ganfp_tf.data.embeddings import statistics
+from ganfp_tf.detectors import material as materials
+from ganfp_tf.errors import UserError
+from ganfp_tf.models.siamese import build_comparator, build_encoder, build_siamese, compiled
+from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
+
+PAIRS_A_CALL = 256  # pairs the comparator takes at once: enough to fill the cores, small in memory
+
+
+class Scoring:
+    """What untrained and read-back networks share: `entry` and `comparator`, called for scores."""
+
+    @functools.cached_property
+    def encode(self):
+        """Features or images `(batch, ...)` -> tokens `(batch, tokens, channels)`."""
+        return compiled(self.entry)
+
+    @functools.cached_property
+    def compare(self):
+        """Tokens and tokens `(batch, tokens, channels)` -> logits `(batch,)`."""
+        call = compiled(self.comparator)
+        return lambda real, generated: call({"real": real, "generated": generated})[:, 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks(Scoring):
+    """Encoder and comparator. `entry` is what turns the training's input into tokens."""
+
+    encoder: keras.Model
+    head: keras.Model
+    comparator: keras.Model
+    frozen: bool
+
+    @property
+    def entry(self):
+        """The head (on stored features) where the backbone is frozen, else the whole encoder."""
+        return self.head if self.frozen else self.encoder
+
+    def siamese(self):
+        """The Siamese network on images, a functional model that ends in a logit."""
+        return build_siamese(self.encoder, self.comparator)
+
+
+def build_networks(config, backbone):
+    """Makes the untrained networks on top of `backbone`, as the Config says."""
+    encoder, head = build_encoder(
+        backbone, cross_attention=config.cross_attention, width=config.width
+    )
+    comparator = build_comparator(
+        encoder.output.shape[1:], cross_attention=config.cross_attention, heads=config.heads,
+        similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
+    )  # fmt: skip
+    return Networks(encoder, head, comparator, config.finetune == "none")
+
+
+def standardize(networks, material, rows):
+    """Sets the encoder's channel statistics from the stored features of training images."""
+    networks.head.get_layer("standardize").set_statistics(*statistics(material.view(rows)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What turns scores into answers, learned on the validation images.
+
+    Attributes:
+        threshold: "used" from this score on, of the highest kappa on the validation images.
+        slope, intercept: probability = sigmoid(slope * score + intercept) (Platt 1999).
+        center: mean score of the validation images, to put detectors of several folds side by side.
+        images: how many validation images there were.
+    """
+
+    threshold: float
+    slope: float
+    intercept: float
+    center: float
+    images: int
+
+    def decide(self, scores):
+        """1 (used) or 0 for each score."""
+        return (np.asarray(scores) >= self.threshold).astype(int)
+
+    def probability(self, scores):
+        """Probability of "used" for each score."""
+        return Platt(self.slope, self.intercept).probability(scores)
+
+
+def decide_on(networks, material, real, generated, centres, *, seed):
+    """Makes the `Decision` from the labelled rows `real`, scored against the rows `generated`."""
+    table = materials.partners(material, real, generated, centres, seed=seed)
+    scores = pair_logits(networks, material, real, generated[table]).mean(axis=1)
+    labels = material.frame["label"].to_numpy()[real]
+    fitted = platt(labels, scores)
+    threshold = choose_threshold(labels, scores).value
+    return Decision(threshold, fitted.slope, fitted.intercept, float(scores.mean()), len(real))
+
+
+def save(networks, folder, centres, decision):
+    """Writes what scoring needs: entry, comparator, the domains' centres and the decision."""
+    folder = pathlib.Path(folder)
+    for name, model in (("entry", networks.entry), ("comparator", networks.comparator)):
+        with files.atomic_path(folder / f"{name}.keras") as temporary:
+            model.save(temporary)
+    with files.atomic_path(folder / "centres.npz") as temporary:
+        np.savez(temporary, real=centres[0], generated=centres[1])
+    files.write_json(folder / "decision.json", dataclasses.asdict(decision))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorer(Scoring):
+    """A trained detector, read back: scores real images against generated ones."""
+
+    entry: keras.Model
+    comparator: keras.Model
+    centres: tuple
+    decision: Decision
+
+    def score(self, material, real, generated, *, seed):
+        """Scores the rows `real` against partners out of the rows `generated`.
+
+        Returns:
+            `(logits (len(real), K), partner rows (len(real), K))`; a real image's score is the
+            mean of its logits, higher = used.
+        """
+        table = materials.partners(material, real, generated, self.centres, seed=seed)
+        return pair_logits(self, material, real, generated[table]), generated[table]
+
+
+def load(folder):
+    """Reads what `save` wrote.
+
+    Raises:
+        UserError: where a file is missing or damaged.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        with np.load(folder / "centres.npz") as stored:
+            centres = (stored["real"], stored["generated"])
+        decision = Decision(**files.read_json(folder / "decision.json"))
+        models = [
+            keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"the trained detector in {folder} cannot be read ({error}). Train it anew."
+        ) from error
+    return Scorer(*models, centres, decision)
+
+
+def pair_logits(networks, material, real, partner_rows):
+    """Logits of pairs: row `real[i]` with each of `partner_rows[i]`; `(len(real), K)` float32.
+
+    Every image is encoded once, however many pairs it is in.
+    """
+    needed, place = np.unique(partner_rows, return_inverse=True)
+    real_tokens = material.tokens(networks, real)
+    generated_tokens = material.tokens(networks, needed)
+    left = np.repeat(np.arange(len(real)), partner_rows.shape[1])
+    right = place.ravel()
+    logits = np.empty(len(left), "float32")
+    for start in range(0, len(left), PAIRS_A_CALL):
+        part = slice(start, start + PAIRS_A_CALL)
+        logits[part] = networks.compare(real_tokens[left[part]], generated_tokens[right[part]])
+    return logits.reshape(partner_rows.shape)

@@ -1,0 +1,158 @@
+"""Training of the Siamese detector on one split; interrupted at any moment, it goes on."""
+
+import contextlib
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from ganfp_tf import files
+from ganfp_tf.data import pairs
+from ganfp_tf.detectors import callbacks, checkpoint, siamese
+from ganfp_tf.detectors import material as materials
+from ganfp_tf.errors import UserError
+from ganfp_tf.models.siamese import build_trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Row numbers of one split in a Material."""
+
+    train_real: np.ndarray
+    train_generated: np.ndarray
+    validation_real: np.ndarray
+    validation_generated: np.ndarray
+
+
+@contextlib.contextmanager
+def strategy_scope(config):
+    """The scope in which models are made: all visible devices with --distribute=mirrored.
+
+    Raises:
+        UserError: where the blocks of a step cannot be shared evenly among the devices.
+    """
+    if config.distribute == "none":
+        yield
+        return
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    blocks = config.blocks * (1 if config.pairing == "random" else config.real_per_batch)
+    if blocks % len(devices):
+        raise UserError(
+            f"--distribute=mirrored shares the blocks of a step among {len(devices)} devices; "
+            f"{blocks} blocks do not divide evenly. Set --blocks to a multiple of {len(devices)}."
+        )
+    with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
+        yield
+
+
+def fit(make_networks, material, rows, folder, config, log):
+    """Trains on one split and writes the detector (`siamese.save`) and history.csv into `folder`.
+
+    Args:
+        make_networks: function () -> `siamese.Networks`, called in the strategy's scope.
+        material: the images.
+        rows: `Rows` of the split.
+        folder: where checkpoints and results of this split go.
+        config: the run's Config.
+        log: an open TensorBoard log.
+
+    Returns:
+        `siamese.Networks` with the best weights, and the history: one dict an epoch.
+    """
+    keras.utils.set_random_seed(config.seed)
+    with strategy_scope(config):
+        networks = make_networks()
+        siamese.standardize(
+            networks, material, np.concatenate([rows.train_real, rows.train_generated])
+        )
+        trainer = build_trainer(networks.entry, networks.comparator)
+        compile_trainer(trainer, config)
+        trainer.optimizer.build(trainer.trainable_variables)
+    centres = materials.centres_of(material, rows.train_real, rows.train_generated)
+    state = checkpoint.RunState(trainer, folder / "checkpoints")
+    state.restore()
+    if not state.over(config):
+        first_step = state.epoch * config.steps_per_epoch
+        dataset = training_pairs(material, rows, centres, config, first_step)
+        watch = callbacks.validation(networks, material, rows, centres, config)
+        trainer.fit(
+            dataset,
+            epochs=config.epochs,
+            initial_epoch=state.epoch,
+            steps_per_epoch=config.steps_per_epoch,
+            verbose=0,
+            shuffle=False,  # the dataset draws at random itself
+            callbacks=[
+                callbacks.StopOnNonFinite(),
+                watch,
+                callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
+                callbacks.Logging(log, watch),
+                callbacks.KeepBest(state, config.patience),
+            ],
+        )
+    state.finish()
+    state.restore_best()
+    files.write_csv(folder / "history.csv", pd.DataFrame(state.history))
+    decision = siamese.decide_on(
+        networks, material, rows.validation_real, rows.validation_generated, centres,
+        seed=config.seed,
+    )  # fmt: skip
+    siamese.save(networks, folder, centres, decision)
+    return networks, state.history
+
+
+def compile_trainer(trainer, config):
+    """AdamW on a cosine with warm-up, binary cross-entropy from logits."""
+    total = config.epochs * config.steps_per_epoch
+    warmup = round(total * config.warmup)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else config.learning_rate, max(total - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None, warmup_steps=warmup,
+    )  # fmt: skip
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=config.weight_decay, global_clipnorm=1.0
+    )
+    # What is not a kernel is not decayed: a scale pulled to zero is no simpler a function.
+    optimizer.exclude_from_weight_decay(
+        var_names=["bias", "gamma", "beta", "log_temperature", "channel_weights"]
+    )
+    if config.mixed_precision and keras.mixed_precision.dtype_policy().name == "mixed_float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    trainer.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[keras.metrics.AUC(from_logits=True, name="pair_auc")],
+        jit_compile=config.jit_compile,
+    )
+
+
+def training_pairs(material, rows, centres, config, first_step):
+    """The endless dataset of training steps from `first_step` on; only training rows enter it."""
+    labels = material.frame["label"].to_numpy()[rows.train_real]
+    weights = pairs.class_weights(labels, config.class_weighted)
+    dataset = pairs.steps(first_step).apply(
+        pairs.sample_real(
+            weights, blocks=config.blocks, count=config.real_per_batch, seed=config.seed
+        )
+    )
+    images, count = len(rows.train_generated), config.generated_per_batch
+    if config.pairing == "random":
+        choose = pairs.pair_random(images, count=count, seed=config.seed)
+    else:
+        near = materials.neighbours(
+            material, rows.train_real, rows.train_generated, centres, config.neighbours
+        )
+        dataset = dataset.apply(pairs.one_real_a_block())
+        choose = functools.partial(pairs.pair_nearest, near)
+        if config.pairing == "mixed":
+            choose = functools.partial(pairs.pair_mixed, near, images)
+        choose = choose(count=count, seed=config.seed)
+    real, generated = material.inputs(rows.train_real), material.inputs(rows.train_generated)
+    dataset = dataset.apply(choose).apply(pairs.look_up(real, generated))
+    dataset = dataset.apply(pairs.add_labels(labels)).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)

@@ -1,0 +1,96 @@
+"""Writing files so that an interrupted run leaves either the old file or the new one."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
+
+    The temporary name keeps the suffixes of `path`, because writers choose their format by them.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + path.name, dir=path.parent)
+    os.close(handle)
+    try:
+        yield pathlib.Path(name)
+        # mkstemp makes files private to the user; a result is as readable as the umask allows.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    finally:
+        pathlib.Path(name).unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Writes `text` to `path` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes `value` to `path` as indented JSON, atomically; a non-finite number becomes null."""
+    write_text(
+        path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def read_json(path):
+    """Reads a JSON file."""
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+def write_csv(path, frame):
+    """Writes a pandas DataFrame to `path` without its index, atomically.
+
+    Text cells that a spreadsheet would run as a formula get a leading apostrophe, as OWASP's page
+    on CSV injection advises.
+    """
+    safe = frame.copy()
+    for column in safe.columns:
+        if not _is_number(safe[column]):
+            safe[column] = [escape_cell(value) for value in safe[column]]
+    with atomic_path(path) as temporary:
+        safe.to_csv(temporary, index=False)
+
+
+def escape_cell(value):
+    """Puts an apostrophe before text that a spreadsheet would run as a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def unescape_cell(value):
+    """Undoes `escape_cell`."""
+    if (
+        isinstance(value, str)
+        and value[:1] == "'"
+        and value[1:2] in ("=", "+", "-", "@", "\t", "\r")
+    ):
+        return value[1:]
+    return value
+
+
+def _is_number(series):
+    return series.dtype.kind in "biufc"
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    elif hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, float) and value - value != 0.0:
+        return None
+    return value

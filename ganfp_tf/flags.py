@@ -1,0 +1,60 @@
+"""absl flags made from the fields of Config, and the text of --help."""
+
+import dataclasses
+
+from absl import flags
+
+from ganfp_tf.config import Config
+
+
+def define_flags(flag_values):
+    """Defines one absl flag for each field of Config, and --config_json."""
+    for field in dataclasses.fields(Config):
+        define = {
+            bool: flags.DEFINE_boolean,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[type(field.default)]
+        define(field.name, field.default, field.metadata["help"], flag_values=flag_values)
+    flags.DEFINE_string(
+        "config_json",
+        "",
+        "Settings of an earlier run; flags beside it override.",
+        flag_values=flag_values,
+    )
+
+
+def explicit_settings(flag_values):
+    """The settings that the command line (or its flagfile) names, as a dict."""
+    return {
+        field.name: flag_values[field.name].value
+        for field in dataclasses.fields(Config)
+        if flag_values[field.name].present
+    }
+
+
+def help_text():
+    """The text of --help, grouped as in Config."""
+    lines = [
+        "ganfp: were these real images used to train the generator of those images?",
+        "",
+        "usage: python main.py --data=PATH [--flagfile=configs/NAME.cfg] [flags]",
+        "",
+        "A flag after --flagfile overrides it. --config_json=PATH starts from an earlier run's",
+        "config.json. Boolean flags: --name or --noname.",
+    ]
+    group = None
+    for field in dataclasses.fields(Config):
+        meta = field.metadata
+        if meta["group"] != group:
+            group = meta["group"]
+            lines += ["", group + ":"]
+        default = field.default
+        if isinstance(default, bool):
+            default = str(default).lower()
+        choices = f" [{', '.join(filter(None, meta['choices']))}]" if meta["choices"] else ""
+        unit = f" {meta['unit']}" if meta["unit"] else ""
+        lines.append(f"  --{field.name}={default}{unit}{choices}")
+        lines.append(f"      {meta['help']}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,161 @@
+"""Encoder, comparator, and the Siamese network they make together (design: two models, not one)."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
+
+
+def build_encoder(backbone, *, cross_attention, width):
+    """Makes image -> tokens: the backbone and what all images share behind it.
+
+    Args:
+        backbone: model `(batch, size, size, 3)` -> `(batch, tokens, channels)`.
+        cross_attention: True: every token is projected to `width`. False: the tokens are pooled
+            to the feature vector of the paper's baseline (2048 channels for ResNet50).
+        width: channels of a projected token.
+
+    Returns:
+        `(encoder, head)`: models `(batch, size, size, 3)` -> `(batch, tokens, width)` or
+        `(batch, 1, channels)`, and the encoder's part after the backbone, which takes the tokens
+        that the embedding store holds. They share their layers.
+    """
+    tokens, channels = backbone.output.shape[1:]
+    features = keras.Input((tokens, channels), name="features")
+    # Adapted on training images: without it, every vector of an untrained network points the same
+    # way (cosine 0.999) and the dot product has nothing to tell.
+    x = Standardize(name="standardize")(features)
+    if cross_attention:
+        x = keras.layers.Dense(width, name="projection")(x)
+    else:
+        x = keras.layers.GlobalAveragePooling1D(keepdims=True, name="pool")(x)
+    head = keras.Model(features, x, name="head")
+    encoder = keras.Model(backbone.input, head(backbone.output), name="encoder")
+    return encoder, head
+
+
+def build_comparator(
+    token_shape, *, cross_attention, heads=4, similarity="both", hidden=64, dropout=0.1
+):
+    """Makes (tokens, tokens) -> logit, higher = the real image was used.
+
+    Args:
+        token_shape: `(tokens, channels)` of the encoder's output.
+        cross_attention: align the tokens of both images before they are pooled.
+        heads: attention heads.
+        similarity: signals of `AdaptiveSimilarity`.
+        hidden: units of the hidden layer.
+        dropout: rate before and after the hidden layer.
+
+    Returns:
+        Model of inputs `real` and `generated`, both `(batch, tokens, channels)`, and output
+        `(batch, 1)` in float32.
+    """
+    real = keras.Input(token_shape, name="real")
+    generated = keras.Input(token_shape, name="generated")
+    a, b = real, generated
+    if cross_attention:
+        a, b = CrossAttention(heads, name="cross_attention")((a, b))
+    pool = keras.layers.GlobalAveragePooling1D(name="pool")
+    x = AdaptiveSimilarity(similarity, name="similarity")((pool(a), pool(b)))
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(hidden, activation="gelu", name="hidden")(x)
+    x = keras.layers.Dropout(dropout, name="dropout_hidden")(x)
+    # float32 whatever the policy: half precision would round the logits that are ranked.
+    logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
+    return keras.Model({"real": real, "generated": generated}, logit, name="comparator")
+
+
+def build_siamese(encoder, comparator):
+    """Makes (image, image) -> logit: the same encoder object called twice, then the comparator."""
+    shape = encoder.input.shape[1:]
+    real = keras.Input(shape, name="real")
+    generated = keras.Input(shape, name="generated")
+    logit = comparator({"real": encoder(real), "generated": encoder(generated)})
+    return keras.Model({"real": real, "generated": generated}, logit, name="siamese")
+
+
+@keras.saving.register_keras_serializable(package="ganfp")
+class AllPairs(keras.layers.Layer):
+    """Scores every real image of a block with every generated image of it.
+
+    An image is encoded once, however many pairs it is in.
+
+    Args:
+        encode: model image or features -> tokens.
+        compare: the comparator.
+        **kwargs: of `keras.layers.Layer`.
+
+    Inputs: `real` `(blocks, R, ...)` and `generated` `(blocks, G, ...)`.
+
+    Output: logits `(blocks, R, G)`.
+    """
+
+    def __init__(self, encode, compare, **kwargs):
+        super().__init__(**kwargs)
+        self.encode = encode
+        self.compare = compare
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, real, generated, training=None):
+        a = self._encode(real, training)  # (B, R, T, D)
+        b = self._encode(generated, training)  # (B, G, T, D)
+        blocks, n_real, tokens, channels = ops.shape(a)
+        n_generated = ops.shape(b)[1]
+        pairs = (blocks, n_real, n_generated, tokens, channels)
+        flat = (-1, tokens, channels)
+        a = ops.reshape(ops.broadcast_to(a[:, :, None], pairs), flat)
+        b = ops.reshape(ops.broadcast_to(b[:, None], pairs), flat)
+        logits = self.compare({"real": a, "generated": b}, training=training)  # (B*R*G, 1)
+        return ops.reshape(logits, (blocks, n_real, n_generated))
+
+    def _encode(self, images, training):
+        shape = ops.shape(images)
+        tokens = self.encode(ops.reshape(images, (-1, *shape[2:])), training=training)
+        return ops.reshape(tokens, (shape[0], shape[1], *tokens.shape[1:]))
+
+    def compute_output_shape(self, real_shape, generated_shape):
+        return (real_shape[0], real_shape[1], generated_shape[1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encode": keras.saving.serialize_keras_object(self.encode),
+            "compare": keras.saving.serialize_keras_object(self.compare),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for name in ("encode", "compare"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def build_trainer(encode, comparator):
+    """Makes the model that `fit` sees: `real` (B, R, ...), `generated` (B, G, ...) -> (B, R, G)."""
+    shape = encode.input.shape[1:]
+    real = keras.Input((None, *shape), name="real")
+    generated = keras.Input((None, *shape), name="generated")
+    logits = AllPairs(encode, comparator, name="all_pairs")(real, generated)
+    return keras.Model({"real": real, "generated": generated}, logits, name="trainer")
+
+
+def compiled(model):
+    """Makes a graph of `model` for inference; NumPy or tensors in, NumPy out.
+
+    `predict_on_batch` would run a batch once on every device of a strategy and hand back its rows
+    as often; and arrays given to the bare model would be cast one layer at a time.
+    """
+    # One trace for batches of any length.
+    spec = tf.nest.map_structure(
+        lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), model.input
+    )
+    call = tf.function(lambda inputs: model(inputs, training=False), input_signature=[spec])
+
+    def convert(array, wanted):
+        return tf.cast(tf.convert_to_tensor(array), wanted.dtype)
+
+    return lambda inputs: call(tf.nest.map_structure(convert, inputs, spec)).numpy()

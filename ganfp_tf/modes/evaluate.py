@@ -1,0 +1,158 @@
+"""--mode=evaluate: what a trained detector is worth, or what a run file is worth."""
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf import files, runs
+from ganfp_tf.data.split import split_of
+from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors.material import reopen_material
+from ganfp_tf.reports import canvas, figures, submission, tables
+from ganfp_tf.statistics.evaluation import can_show, evaluate_scores
+
+
+def run(config):
+    """Evaluates the run in --run_dir on its test images, or --predictions against --truth."""
+    if config.predictions:
+        score_predictions(config)
+        return
+    folder = runs.folder_of(config)
+    runs.require(folder, "config.json", "images.csv", "splits.csv", "splits/main/decision.json")
+    material, weights = reopen_material(config, folder)
+    splits = runs.read_splits(folder)
+
+    scored, pairs = [], None
+    for split_id in splits["split_id"].unique():
+        runs.require(folder, f"splits/{split_id}/decision.json")
+        scorer = siamese.load(folder / "splits" / split_id)
+        table, logits = score_split(scorer, material, split_of(splits, split_id), config)
+        scored.append(table.assign(split_id=split_id))
+        if split_id == "main":
+            pairs = logits
+    scores = pd.concat(scored, ignore_index=True)
+    columns = ["split_id", "name", "patient", "label", "split", "score", "probability"]
+    columns += ["decision", "best_match"]
+    files.write_csv(folder / "scores.csv", scores[columns])
+    report(scores, pairs, weights, folder, config)
+
+
+def score_split(scorer, material, split, config):
+    """Scores the real images of one split, each against generated images of its own part.
+
+    Args:
+        scorer: the split's detector.
+        material: the images.
+        split: Series path -> split.
+        config: the run's Config.
+
+    Returns:
+        `(DataFrame of the real images with score, centered, probability, decision, best_match;
+        logits (test images, partners) of the test images' pairs)`.
+    """
+    parts, test_logits = [], None
+    for name in ("test", "validation", "train"):
+        paths = split.index[split == name]
+        real, generated = material.rows(paths, "real"), material.rows(paths, "generated")
+        logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
+        best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
+        score = logits.mean(axis=1).astype("float64")
+        part = material.frame.iloc[real][["name", "patient", "label"]].assign(
+            split=name, score=score, centered=score - scorer.decision.center,
+            probability=scorer.decision.probability(score),
+            decision=scorer.decision.decide(score),
+            best_match=material.frame["name"].to_numpy()[best],
+        )  # fmt: skip
+        parts.append(part)
+        if name == "test":
+            test_logits = logits
+    return pd.concat(parts, ignore_index=True), test_logits
+
+
+def report(scores, pairs, weights, folder, config):
+    """Writes evaluation.json and figures/, prints the table and what it can show."""
+    main = scores[scores["split_id"] == "main"]
+    test = main[main["split"] == "test"]
+    crossed = scores[(scores["split_id"] != "main") & (scores["split"] == "test")]
+    partners = pairs.shape[1]
+    # The paper judges pairs at probability 0.5 of the network itself.
+    each = test.loc[test.index.repeat(partners)]
+    flat = pairs.ravel().astype("float64")
+    levels = {
+        "pairs_test": _evaluate(each.assign(score=flat, decision=(flat >= 0).astype(int)), config),
+        "images_test": _evaluate(test, config),
+    }
+    if len(crossed):
+        crossed = crossed.assign(score=crossed["centered"])
+        levels["images_cross_fitted"] = _evaluate(crossed, config, strata="split_id")
+    train = main[main["split"] == "train"]
+    levels["images_train"] = _evaluate(train, config)
+    titles = {
+        "pairs_test": f"test pairs ({partners} an image)",
+        "images_test": "test images",
+        "images_cross_fitted": f"all images, {config.folds} folds",
+        "images_train": "train images",
+    }
+    sentences = {
+        name: f"{titles[name]}: {can_show(level)}"
+        for name, level in levels.items()
+        if name.startswith("images") and name != "images_train"
+    }
+    files.write_json(
+        folder / "evaluation.json",
+        {
+            "data": config.data, "backbone": config.backbone, "weights": weights,
+            "cross_attention": config.cross_attention, "pairing": config.pairing,
+            "partners": partners, "seed": config.seed, "folds": config.folds,
+            "threshold_from": "validation images of the same split",
+            "levels": {name: level.to_dict() for name, level in levels.items()},
+            "can_show": sentences,
+        },
+    )  # fmt: skip
+    _draw(test, crossed, levels, folder)
+    shown = [(titles[name], level.to_dict()) for name, level in levels.items()]
+    print()
+    print(tables.evaluation_table(shown))
+    print()
+    for sentence in sentences.values():
+        print(sentence)
+    print(
+        "train images were seen in training: their figures show only how much was memorised.\n"
+        f"backbone weights: {weights['source']}\nfigures and scores: {folder}"
+    )
+
+
+def score_predictions(config):
+    """Scores --predictions (a run file or predictions.csv) against --truth."""
+    joined = submission.join(
+        submission.read_predictions(config.predictions), submission.read_truth(config.truth)
+    )
+    evaluation = _evaluate(joined, config)
+    print(tables.evaluation_table([("predictions", evaluation.to_dict())]))
+    print()
+    print(can_show(evaluation))
+    if config.run_dir:
+        path = runs.folder_of(config) / "evaluation_predictions.json"
+        files.write_json(
+            path,
+            {"predictions": config.predictions, "truth": config.truth,
+             "levels": {"images": evaluation.to_dict()}, "can_show": can_show(evaluation)},
+        )  # fmt: skip
+        print(f"written: {path}")
+
+
+def _evaluate(frame, config, strata=None):
+    return evaluate_scores(
+        frame["label"].to_numpy(), frame["score"].to_numpy(), frame["decision"].to_numpy(),
+        frame["patient"].to_numpy(), resamples=config.bootstrap, permutations=config.permutations,
+        confidence=config.confidence, seed=config.seed,
+        strata=None if strata is None else frame[strata].to_numpy(),
+    )  # fmt: skip
+
+
+def _draw(test, crossed, levels, folder):
+    sets = [("test", test, "test images", levels["images_test"])]
+    if len(crossed):
+        sets.append(("cross_fitted", crossed, "cross-fitted images", levels["images_cross_fitted"]))
+    for prefix, frame, title, level in sets:
+        for name, figure in figures.of_scores(frame, title, level).items():
+            canvas.save(figure, folder / "figures" / f"{prefix}_{name}.png")

@@ -1,0 +1,89 @@
+"""--mode=train: images in, a trained detector in the run folder out."""
+
+import dataclasses
+import functools
+import json
+import sys
+
+import numpy as np
+
+from ganfp_tf import files, runs
+from ganfp_tf.data import catalog as catalogs
+from ganfp_tf.data.split import make_splits, split_of
+from ganfp_tf.detectors import examples, siamese, training
+from ganfp_tf.detectors.material import make_backbone, open_material, prepare_runtime, window_of
+from ganfp_tf.reports.tensorboard import open_log
+
+
+def run(config):
+    """Trains on the main split and on every fold; what is done already is not done again."""
+    catalog = catalogs.load_catalog(
+        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
+        window=window_of(config), nifti_slice=config.nifti_slice, need="train",
+    )  # fmt: skip
+    for warning in catalog.warnings:
+        print(f"ganfp: warning: {warning}", file=sys.stderr)
+    splits = make_splits(
+        catalog.frame, test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
+    )  # fmt: skip
+    folder = runs.start(config, catalog.frame)
+    files.write_csv(folder / "splits.csv", splits)
+    if len(catalog.unreadable):
+        files.write_csv(folder / "unreadable.csv", catalog.unreadable)
+    _describe(catalog, folder)
+
+    prepare_runtime(config)
+    backbone, report = make_backbone(config)
+    if report.warning:
+        print(f"\n{report.warning}\n", file=sys.stderr)
+    files.write_json(folder / "weights.json", dataclasses.asdict(report))
+    material, computed = open_material(catalog.frame, backbone, report, config)
+    print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
+
+    for split_id in splits["split_id"].unique():
+        rows = rows_of(material, split_of(splits, split_id))
+        _train_split(config, material, rows, folder, split_id, backbone)
+
+
+def rows_of(material, splits):
+    """`training.Rows` of a Series path -> split."""
+
+    def of(role, name):
+        return material.rows(splits.index[splits == name], role)
+
+    return training.Rows(
+        of("real", "train"), of("generated", "train"),
+        of("real", "validation"), of("generated", "validation"),
+    )  # fmt: skip
+
+
+def _train_split(config, material, rows, folder, split_id, backbone):
+    # A frozen backbone is the same for every split; a trained one starts anew from its weights.
+    if config.finetune == "none":
+        make_networks = functools.partial(siamese.build_networks, config, backbone)
+    else:
+
+        def make_networks():
+            return siamese.build_networks(config, make_backbone(config)[0])
+
+    with open_log(folder / "tensorboard" / split_id, config.tensorboard) as log:
+        log.text("config", examples.settings_table(config))
+        networks, history = training.fit(
+            make_networks, material, rows, folder / "splits" / split_id, config, log
+        )
+        if split_id == "main":
+            with files.atomic_path(folder / "model.keras") as temporary:
+                networks.siamese().save(temporary)
+            if config.tensorboard:
+                examples.write(log, networks, material, rows, config, history)
+
+
+def _describe(catalog, folder):
+    real, generated = catalog.labelled, catalog.generated
+    used = int(np.sum(real["label"] == 1))
+    print(
+        f"images: {used} used, {len(real) - used} not used, {len(generated)} generated; "
+        f"{real['patient'].nunique()} patients"
+    )
+    print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")

@@ -1,0 +1,147 @@
+"""The run folder: what a run was, so that it explains itself and can go on."""
+
+import hashlib
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from ganfp_tf import files
+from ganfp_tf.config import Config
+from ganfp_tf.errors import UserError
+
+PACKAGES = (
+    "ganfp", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py",
+)  # fmt: skip
+# What --overwrite may remove: the names that a run writes, nothing else that lies there.
+WRITTEN = (
+    "config.json", "environment.json", "images.csv", "splits.csv", "weights.json", "splits",
+    "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
+    "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
+)  # fmt: skip
+
+
+def folder_of(config):
+    """The run's folder, as a Path."""
+    return Path(config.run_dir or config.default_run_dir())
+
+
+def start(config, frame):
+    """Makes the run folder, or finds the one of the same settings and images to go on with.
+
+    Args:
+        config: the run's Config.
+        frame: rows of the Catalog.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: where the folder holds a run of other settings or other images.
+    """
+    folder = folder_of(config)
+    if config.overwrite:
+        clear(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "config.json").exists():
+            _check_settings(Config.from_json(folder / "config.json"), config, folder)
+            _check_images(folder, frame)
+        files.write_json(folder / "config.json", config.to_dict())
+        files.write_json(folder / "environment.json", environment())
+        frame_columns = ["path", "name", "role", "label", "patient", "part", "digest", "fast"]
+        files.write_csv(folder / "images.csv", frame[frame_columns])
+    except OSError as error:
+        raise UserError(f"--run_dir: cannot write to {folder}: {error.strerror}.") from error
+    return folder
+
+
+def clear(folder):
+    """Removes what a run wrote into `folder`."""
+    for name in WRITTEN:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def read_images(folder):
+    """The Catalog rows of a run, from its images.csv."""
+    return _read_csv(folder / "images.csv").astype({"label": int})
+
+
+def read_splits(folder):
+    """The run's splits.csv."""
+    return _read_csv(folder / "splits.csv").astype({"label": int})
+
+
+def digest_of(path):
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def environment():
+    """Versions and machine, for environment.json."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "packages": versions,
+    }
+
+
+def require(folder, *names):
+    """Raises `UserError` where a run folder lacks what a mode needs."""
+    if not folder.is_dir():
+        raise UserError(f"--run_dir: there is no folder {folder}. Train first, or name another.")
+    for name in names:
+        if not (folder / name).exists():
+            raise UserError(
+                f"--run_dir: {folder} has no {name}. Train first: the same command with "
+                "--mode=train goes on where it stopped."
+            )
+
+
+def _check_settings(old, new, folder):
+    before, now = old.model_settings(), new.model_settings()
+    changed = [name for name in before if before[name] != now[name]]
+    if changed:
+        pairs = ", ".join(f"{name} (was {before[name]}, now {now[name]})" for name in changed)
+        raise UserError(
+            f"--run_dir: {folder} holds a run with other settings: {pairs}. Take another "
+            "--run_dir, or --overwrite it."
+        )
+
+
+def _check_images(folder, frame):
+    if not (folder / "images.csv").exists():
+        return
+    columns = ["role", "label", "patient", "digest"]
+    before = read_images(folder)[columns].to_numpy().tolist()
+    if sorted(before) != sorted(frame[columns].to_numpy().tolist()):
+        raise UserError(
+            f"--run_dir: {folder} was made from other images or labels than --data holds now. "
+            "Take another --run_dir, or --overwrite it."
+        )
+
+
+def _read_csv(path):
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+    frame = frame.map(files.unescape_cell)
+    if "fast" in frame:
+        frame["fast"] = frame["fast"] == "True"
+    return frame
