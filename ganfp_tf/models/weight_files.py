@@ -129,7 +129,7 @@ def _new(root):
                 continue
             if key == "vars" and len(child) and path and path[0] in _ROOTS:
                 arrays = tuple(_array(child[str(number)]) for number in range(len(child)))
-                entries.append(Entry(str(group.attrs.get("name", "")), path[-1], arrays))
+                entries.append(Entry(str(child.attrs.get("name", "")), path[-1], arrays))
             elif key != "vars":
                 visit(child, (*path, key))
 
@@ -164,12 +164,8 @@ def assign(network, entries, source):
     layers = [layer for layer in network.layers if layer.weights]
     entries, remark = _without_normalization(entries, source)
     wanted = {layer.name for layer in layers}
-    if not all(entry.name for entry in entries):
-        slots = _slots(network)
-        entries = [
-            dataclasses.replace(entry, name=slots.get(entry.slot, entry.slot)) for entry in entries
-        ]
-    found = [entry.name for entry in entries]
+    slots = _slots(network)
+    found = [entry.name or slots.get(entry.slot, entry.slot) for entry in entries]
     if not wanted & set(found) and len(found) == len(layers) and not entries[0].slot:
         # Keras 2 files are also loaded by order, since names could differ from one session to
         # the next.

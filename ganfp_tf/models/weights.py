@@ -47,7 +47,7 @@ class PublishedFile:
         home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
         cached = home / "models" / self.name
         if not cached.is_file():
-            self._download(home)
+            cached = self._download(home)
         if hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() != self.md5:
             raise UserError(f"{cached} is damaged (its MD5 is not {self.md5}); delete it")
         assign(network, read_entries(cached), self.name)
@@ -61,9 +61,18 @@ class PublishedFile:
                 f"{self.name} is not in {where}, and {self.url} cannot be reached. Download it "
                 "elsewhere and put it there"
             )
+        with contextlib.suppress(OSError):
+            home.mkdir(parents=True, exist_ok=True)
         try:
-            keras.utils.get_file(
-                self.name, self.url, cache_dir=str(home), cache_subdir="models", file_hash=self.md5
+            # Where `home` cannot be written Keras takes another folder, and says so here.
+            return pathlib.Path(
+                keras.utils.get_file(
+                    self.name,
+                    self.url,
+                    cache_dir=str(home),
+                    cache_subdir="models",
+                    file_hash=self.md5,
+                )
             )
         except Exception as error:  # Keras raises bare Exception for what goes wrong on the way.
             raise UserError(

@@ -138,7 +138,7 @@ def test_building_leaves_the_callers_random_numbers_alone():
     random.seed(5)
     found = [random.random()]
     build_backbone("tiny", image_size=32, weights="none")
-    assert found + [random.random(), random.random()] == expected
+    assert [*found, random.random(), random.random()] == expected
 
 
 def weights_of(model):
@@ -211,8 +211,12 @@ def test_saves_and_loads_the_same_model(name, built, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["tiny", "efficientnetlite0", pytest.param("efficientnetb2", marks=pytest.mark.slow)]
-    + ["resnet50"],
+    [
+        "tiny",
+        "efficientnetlite0",
+        pytest.param("efficientnetb2", marks=pytest.mark.slow),
+        "resnet50",
+    ],
 )
 def test_exports_the_same_model(name, built, tmp_path):
     model, _ = built(name)
@@ -261,5 +265,5 @@ def test_wrong_choices_are_named(arguments, message):
 
 
 def test_only_one_backbone_has_a_head():
-    with pytest.raises(UserError, match="Only efficientnetlite0.*'resnet50'"):
+    with pytest.raises(UserError, match=r"Only efficientnetlite0.*'resnet50'"):
         imagenet_classifier("resnet50")

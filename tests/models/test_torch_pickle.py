@@ -192,7 +192,7 @@ def test_a_storage_cannot_claim_more_than_the_file(fake_torch, tmp_path):
 def test_the_newer_zip_form_is_named(tmp_path):
     with zipfile.ZipFile(tmp_path / "new.pth", "w") as archive:
         archive.writestr("archive/data.pkl", b"")
-    with pytest.raises(UserError, match="new.pth is in torch's newer zip form"):
+    with pytest.raises(UserError, match=r"new.pth is in torch's newer zip form"):
         read_state_dict(tmp_path / "new.pth")
 
 

@@ -160,7 +160,7 @@ def test_efficientnetb2_from_the_cache_gives_keras_features(offline, monkeypatch
 def test_a_damaged_file_in_the_cache_is_named(offline):
     offline.mkdir(parents=True)
     (offline / PUBLISHED["resnet50"].name).write_bytes(b"half a file")
-    with pytest.raises(UserError, match="kernels_notop.h5 is damaged.*delete it"):
+    with pytest.raises(UserError, match=r"kernels_notop.h5 is damaged.*delete it"):
         build_backbone("resnet50", image_size=32, weights="imagenet")
 
 
@@ -182,7 +182,7 @@ def test_a_download_that_goes_wrong_is_named(hub, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     (folder / "tiny_notop.h5").write_bytes(b"something else")
     published = PublishedFile(f"{address}/tiny_notop.h5", "0" * 32)
-    with pytest.raises(UserError, match="the download of http.*failed"):
+    with pytest.raises(UserError, match=r"the download of http.*failed"):
         published.load(build_tiny(32))
 
 
@@ -229,7 +229,7 @@ def test_a_remark_becomes_the_warning(tmp_path):
 
 @pytest.mark.parametrize("weights", ["", "ImageNet", "no/such/file.h5"])
 def test_a_wrong_choice_or_path_is_named(weights):
-    with pytest.raises(UserError, match="No such weight file.*takes auto, imagenet, none or the"):
+    with pytest.raises(UserError, match=r"No such weight file.*takes auto, imagenet, none or the"):
         build_backbone("tiny", image_size=32, weights=weights)
 
 
