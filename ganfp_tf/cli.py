@@ -1,6 +1,7 @@
 """Flags -> Config -> modes. Usage errors and --help answer before TensorFlow is imported."""
 
 import dataclasses
+import difflib
 import importlib
 import os
 import sys
@@ -29,7 +30,7 @@ def main(argv):
     try:
         config = parse(argv)
         check(config)
-    except (UserError, flags.Error) as error:
+    except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -58,7 +59,10 @@ def parse(argv):
     """
     values = flags.FlagValues()
     define_flags(values)
-    rest = values(argv)
+    try:
+        rest = values(argv)
+    except (flags.Error, UnicodeDecodeError) as error:
+        raise UserError(_usage(error, values)) from error
     if len(rest) > 1:
         raise UserError(
             f"expected only --flags. Received: {rest[1]!r}. A folder of images is --data=FOLDER."
@@ -90,11 +94,33 @@ def check(config):
     asks_a_run = config.mode != "train" and not config.predictions
     if asks_a_run and not config.run_dir:
         raise UserError(f"--mode={config.mode} needs --run_dir, the folder of a trained run.")
+    if asks_a_run and not (Path(config.run_dir) / "config.json").exists():
+        found = "has no config.json" if Path(config.run_dir).is_dir() else "is not a folder"
+        raise UserError(f"--run_dir: {config.run_dir} {found}. Train first, or name another.")
     if config.mode in ("train", "predict") and not config.data:
         raise UserError(
             "--data is missing: hand in a folder in the ImageCLEF 2023 or 2025 layout (generated, "
             "real_used, real_not_used, ...) or a CSV with the columns path, role, label, patient."
         )
+
+
+def _usage(error, values):
+    """What absl says of a wrong command line, in the words of our own messages."""
+    if isinstance(error, flags.UnrecognizedFlagError):
+        near = difflib.get_close_matches(error.flagname, [*values, "flagfile"], n=1)
+        hint = f"Did you mean --{near[0]}?" if near else "--help lists all flags."
+        return f"there is no flag --{error.flagname}. {hint}"
+    cause = error.__context__
+    if isinstance(error, flags.CantOpenFlagFileError) and isinstance(cause, OSError):
+        return f"--flagfile: cannot read {cause.filename}: {cause.strerror}."
+    if isinstance(error, UnicodeDecodeError):
+        return "--flagfile: the file is not UTF-8 text. Expected one --flag=value a line."
+    head, text = "flag --", str(error)
+    if isinstance(error, flags.IllegalFlagValueError) and cause and text.startswith(head):
+        name, received = text[len(head) :].removesuffix(f": {cause}").split("=", 1)
+        expected = type(values[name].default).__name__
+        return f"--{name} must be {expected}. Received: {received!r}"
+    return text
 
 
 def _refuse_changes(base, given, run_dir):

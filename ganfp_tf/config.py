@@ -197,6 +197,11 @@ class Config:
                 f"--width must be a multiple of --heads. Received: --width={self.width} "
                 f"--heads={self.heads}"
             )
+        if self.folds == 1:
+            raise UserError(
+                "--folds must be 0 (no cross-fitting) or at least 2: one fold leaves nothing to "
+                "train on. Received: --folds=1"
+            )
         if self.window:
             parse_window(self.window)
 

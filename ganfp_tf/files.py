@@ -1,10 +1,15 @@
 """Writing files so that an interrupted run leaves either the old file or the new one."""
 
 import contextlib
+import csv
 import json
 import os
 import pathlib
+import re
 import tempfile
+
+# What a spreadsheet may run, and the same behind apostrophes, so that escaping can be undone.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 @contextlib.contextmanager
@@ -56,26 +61,23 @@ def write_csv(path, frame):
     for column in safe.columns:
         if not _is_number(safe[column]):
             safe[column] = [escape_cell(value) for value in safe[column]]
+    # The csv module leaves a lone carriage return bare, and a reader would end the row there.
+    returns = any("\r" in cell for cell in safe.to_numpy().ravel() if isinstance(cell, str))
     with atomic_path(path) as temporary:
-        safe.to_csv(temporary, index=False)
+        safe.to_csv(
+            temporary, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        )
 
 
 def escape_cell(value):
     """Puts an apostrophe before text that a spreadsheet would run as a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+    return "'" + value if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def unescape_cell(value):
     """Undoes `escape_cell`."""
-    if (
-        isinstance(value, str)
-        and value[:1] == "'"
-        and value[1:2] in ("=", "+", "-", "@", "\t", "\r")
-    ):
-        return value[1:]
-    return value
+    escaped = isinstance(value, str) and value[:1] == "'" and FORMULA.match(value)
+    return value[1:] if escaped else value
 
 
 def _is_number(series):

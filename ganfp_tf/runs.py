@@ -21,6 +21,7 @@ WRITTEN = (
     "config.json", "environment.json", "images.csv", "splits.csv", "weights.json", "splits",
     "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
     "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
+    "predictions_unreadable.csv", "evaluation_predictions.json",
 )  # fmt: skip
 
 
@@ -43,9 +44,9 @@ def start(config, frame):
         UserError: where the folder holds a run of other settings or other images.
     """
     folder = folder_of(config)
-    if config.overwrite:
-        clear(folder)
     try:
+        if config.overwrite:
+            clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "config.json").exists():
             _check_settings(Config.from_json(folder / "config.json"), config, folder)
@@ -63,7 +64,7 @@ def clear(folder):
     """Removes what a run wrote into `folder`."""
     for name in WRITTEN:
         path = folder / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

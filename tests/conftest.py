@@ -1,4 +1,4 @@
-"""Settings that every test shares."""
+"""Settings and images that every test shares."""
 
 import os
 import pathlib
@@ -6,7 +6,9 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import numpy as np
 import pytest
+from PIL import Image
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -17,3 +19,50 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip("needs the two victims in ../shared/data, which the project does not ship")
     return SHARED
+
+
+def write_victim(root, *, used=15, unused=15, unknown=8, copies=6, side=32, seed=0):
+    """Writes a planted victim in the 2025 layout: generated images are noisy copies of used ones.
+
+    Returns:
+        `(training folder, test folder, dict name -> label of the unknown images)`.
+    """
+    rng = np.random.default_rng(seed)
+    training, test = root / "training", root / "test"
+    sources = {
+        "real_used": _scenes(rng, used, side),
+        "real_not_used": _scenes(rng, unused, side),
+    }
+    for role, scenes in sources.items():
+        _write(training / role, role, scenes)
+    _write(training / "generated", "generated", _copies(rng, sources["real_used"], copies))
+    members, others = _scenes(rng, unknown // 2, side), _scenes(rng, unknown // 2, side)
+    _write(test / "real_unknown", "real_unknown", np.concatenate([members, others]))
+    _write(test / "generated", "generated", _copies(rng, members, copies))
+    truth = {f"real_unknown_{i + 1}.png": int(i < unknown // 2) for i in range(unknown)}
+    return training, test, truth
+
+
+def _scenes(rng, count, side):
+    """Smooth random pictures `(count, side, side)` of values in [0, 255]."""
+    coarse = rng.uniform(0, 255, (count, 4, 4)).astype("float32")
+    return np.stack(
+        [np.asarray(Image.fromarray(c).resize((side, side), Image.Resampling.BICUBIC)) for c in coarse]
+    ).clip(0, 255)
+
+
+def _copies(rng, scenes, copies):
+    repeated = np.repeat(scenes, copies, axis=0)
+    return (repeated + rng.normal(0, 4, repeated.shape)).clip(0, 255)
+
+
+def _write(folder, stem, images):
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images, start=1):
+        Image.fromarray(np.round(image).astype("uint8")).save(folder / f"{stem}_{number}.png")
+
+
+@pytest.fixture(scope="session")
+def victim(tmp_path_factory):
+    """A planted victim, written once: `(training folder, test folder, truth)`."""
+    return write_victim(tmp_path_factory.mktemp("victim"))

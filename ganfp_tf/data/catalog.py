@@ -8,8 +8,8 @@ import re
 import warnings
 
 import pandas as pd
-import tqdm
 
+from ganfp_tf import progress as bars
 from ganfp_tf.data import images
 from ganfp_tf.data.checks import check_content, check_names, check_need
 from ganfp_tf.data.layouts import find_images, natural_key, shown
@@ -216,8 +216,10 @@ def read_all(paths, *, window=None, nifti_slice=-1, progress=True):
         warnings.simplefilter("ignore")
         try:
             results = pool.map(read, paths)
-            bar = tqdm.tqdm(results, "reading images", len(paths), unit="img", disable=not progress)
-            rows.extend(bar)
+            with bars.bar(len(paths), "reading images", "image", progress) as bar:
+                for row in results:
+                    rows.append(row)
+                    bar.update()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -2,7 +2,7 @@
 
     <root>/<backbone>-<key>/key.json     what the features depend on
                             <name>.npy   up to SHARD images, (images, tokens, channels)
-                            <name>.json  their digests, the key and the CRC-32 of the .npy
+                            <name>.json  their digests, scale, the key and the .npy's CRC-32
 
 A shard exists when its .json does; both files are written to a temporary name and renamed, the
 .json last. Shards are checked when the store is opened and memory-mapped when it is read.
@@ -57,7 +57,7 @@ def open_store(root, key):
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """Features on disk. `rows` maps an image digest to (memory-mapped shard, row in it)."""
+    """Features on disk. `rows` maps an image digest to (memory-mapped shard, row, scale)."""
 
     folder: pathlib.Path
     identity: str
@@ -73,18 +73,18 @@ class Store:
         """Takes up the shard of a .json file; returns what is wrong with it, or ""."""
         try:
             facts = files.read_json(description)
-            digests, crc = facts["digests"], facts["crc32"]
+            digests, crc, scale = list(facts["digests"]), facts["crc32"], float(facts["scale"])
             if facts["key"] != self.identity:
                 return "belongs to another store"
             features = np.load(description.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # a damaged header raises anything, TokenError and EOFError too
             return f"cannot be read ({type(error).__name__})"
         if features.shape != (len(digests), *self.shape) or features.dtype != self.key["dtype"]:
             return f"holds {features.dtype} {features.shape}, not what its description says"
         if zlib.crc32(features) != crc:
             return "does not match its checksum"
         for row, digest in enumerate(digests):
-            self.rows.setdefault(digest, (features, row))
+            self.rows.setdefault(digest, (features, row, scale))
         return ""
 
     def missing(self, digests):
@@ -94,22 +94,29 @@ class Store:
     def write(self, digests, features):
         """Stores `features` `(images, tokens, channels)` of `digests` as one shard.
 
+        They are multiplied by a power of two that brings the largest to 2^14: half precision keeps
+        11 bits of every number near its middle, but overflows at 65504 and fades out below 6e-5,
+        where untrained networks may well be.
+
         Raises:
-            UserError: where a feature is not finite or does not fit the store's number format.
+            UserError: where a feature is not finite.
         """
-        with np.errstate(over="ignore"):
-            stored = np.ascontiguousarray(features, dtype=self.key["dtype"])
-        if not np.isfinite(stored).all():
-            largest = float(np.abs(features).max())
+        largest = float(np.abs(features).max())
+        if not np.isfinite(largest):
             raise UserError(
-                f"the backbone's features (largest: {largest:.3g}) do not fit "
-                f"{self.key['dtype']}. Use --store_dtype=float32, other --weights, or another "
-                "--backbone."
+                "the backbone gave features that are not finite. Use other --weights, another "
+                "--backbone, or leave out --mixed_precision."
             )
+        scale = 2.0 ** np.clip(14 - np.ceil(np.log2(largest)), -100, 100) if largest else 1.0
+        scaled = np.asarray(features, "float32") * np.float32(scale)
+        stored = np.ascontiguousarray(scaled, dtype=self.key["dtype"])
         name = hashlib.sha256("".join(digests).encode()).hexdigest()[:20]
         with files.atomic_path(self.folder / f"{name}.npy") as temporary:
             np.save(temporary, stored, allow_pickle=False)
-        facts = {"key": self.identity, "crc32": zlib.crc32(stored), "digests": list(digests)}
+        facts = {
+            "key": self.identity, "crc32": zlib.crc32(stored), "scale": scale,
+            "digests": list(digests),
+        }  # fmt: skip
         files.write_json(self.folder / f"{name}.json", facts)
         reason = self.add(self.folder / f"{name}.json")
         if reason:
@@ -117,7 +124,7 @@ class Store:
 
     def view(self, digests):
         """The features of `digests`, in that order, as a `Features`."""
-        return Features([self.rows[digest] for digest in digests], self.shape, self.key["dtype"])
+        return Features([self.rows[digest] for digest in digests], self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,18 +133,17 @@ class Features:
 
     rows: list
     shape: tuple
-    dtype: str
 
     def __len__(self):
         return len(self.rows)
 
     def gather(self, indices):
-        """Returns `(*indices.shape, tokens, channels)` in the store's number format."""
+        """Returns `(*indices.shape, tokens, channels)` float32."""
         indices = np.asarray(indices)
-        out = np.empty((indices.size, *self.shape), self.dtype)
+        out = np.empty((indices.size, *self.shape), "float32")
         for position, index in enumerate(indices.ravel()):
-            features, row = self.rows[index]
-            out[position] = features[row]
+            features, row, scale = self.rows[index]
+            np.multiply(features[row], np.float32(1.0 / scale), out=out[position])
         return out.reshape(*indices.shape, *self.shape)
 
     def batches(self, size):
@@ -147,7 +153,7 @@ class Features:
 
     def pooled(self):
         """Mean over the tokens of every image: `(images, channels)` float32."""
-        means = [batch.astype("float32").mean(axis=1) for batch in self.batches(256)]
+        means = [batch.mean(axis=1) for batch in self.batches(256)]
         return np.concatenate(means) if means else np.empty((0, self.shape[1]), "float32")
 
 

@@ -72,6 +72,8 @@ class RunState:
         if not path.exists():
             return False
         stored = self._read(path)
+        if "facts" not in stored:
+            raise UserError(f"the checkpoint {path} is damaged. Start anew with --overwrite.")
         facts = json.loads(str(stored.pop("facts")))
         _assign(self._all_variables(), stored, path)
         self.history = facts["history"]
@@ -105,7 +107,10 @@ class RunState:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return dict(stored)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        # zipfile answers damage with any of these, a flipped flag with NotImplementedError.
+        except (
+            OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile,
+        ) as error:  # fmt: skip
             raise UserError(
                 f"the checkpoint {path} cannot be read ({error}). Start anew with --overwrite."
             ) from error

@@ -12,9 +12,16 @@ from ganfp_tf import files
 from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.siamese import build_comparator, build_encoder, build_siamese, compiled
+from ganfp_tf.models.siamese import (
+    build_comparator,
+    build_encoder,
+    build_siamese,
+    compiled,
+    standardize_signals,
+)
 from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
 
+SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the similarity signals
 PAIRS_A_CALL = 256  # pairs the comparator takes at once: enough to fill the cores, small in memory
 
 
@@ -64,9 +71,27 @@ def build_networks(config, backbone):
     return Networks(encoder, head, comparator, config.finetune == "none")
 
 
-def standardize(networks, material, rows):
-    """Sets the encoder's channel statistics from the stored features of training images."""
-    networks.head.get_layer("standardize").set_statistics(*statistics(material.view(rows)))
+def standardize(networks, material, rows, seed):
+    """Sets the networks' fixed scales from training images, before training.
+
+    Args:
+        networks: untrained `Networks`.
+        material: the images.
+        rows: `(real, generated)` row numbers of the training images.
+        seed: of the pairs looked at.
+    """
+    real, generated = rows
+    together = material.view(np.concatenate(rows))
+    networks.head.get_layer("standardize").set_statistics(*statistics(together))
+    rng = np.random.default_rng(seed)
+    pairs = [(rng.choice(real, SCALE_PAIRS), rng.choice(generated, SCALE_PAIRS)) for _ in range(4)]
+    standardize_signals(
+        networks.comparator,
+        (
+            {"real": material.tokens(networks, a), "generated": material.tokens(networks, b)}
+            for a, b in pairs
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

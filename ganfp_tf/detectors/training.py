@@ -66,7 +66,7 @@ def fit(make_networks, material, rows, folder, config, log):
     with strategy_scope(config):
         networks = make_networks()
         siamese.standardize(
-            networks, material, np.concatenate([rows.train_real, rows.train_generated])
+            networks, material, (rows.train_real, rows.train_generated), config.seed
         )
         trainer = build_trainer(networks.entry, networks.comparator)
         compile_trainer(trainer, config)

@@ -36,7 +36,9 @@ class CrossAttention(keras.layers.Layer):
         self.heads = heads
         self.key_dim = key_dim
         self.dropout = dropout
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=1e-6, name="norm", dtype=self.dtype_policy
+        )
         self.attention = None
 
     def build(self, input_shape):
@@ -102,13 +104,13 @@ class AdaptiveSimilarity(keras.layers.Layer):
         signals: "both", "difference" or "dot".
         **kwargs: of `keras.layers.Layer`.
 
-    Inputs: two tensors `(batch, channels)`.
+    Inputs: two tensors `(batch, ..., channels)`.
 
-    Output: `(batch, channels + 1)`, `(batch, channels)` or `(batch, 1)`, by `signals`.
+    Output: `(batch, ..., channels + 1)`, `(batch, ..., channels)` or `(batch, ..., 1)`, by
+    `signals`.
 
     Raises:
-        UserError: where `signals` is not one of the three, or the inputs are not two 2-D shapes
-            that agree.
+        UserError: where `signals` is not one of the three, or the inputs' shapes do not agree.
     """
 
     def __init__(self, signals="both", **kwargs):
@@ -122,10 +124,10 @@ class AdaptiveSimilarity(keras.layers.Layer):
 
     def build(self, input_shape):
         a, b = _two_shapes(self, input_shape)
-        if len(a) != 2 or len(b) != 2 or a[-1] != b[-1]:
+        if len(a) < 2 or tuple(a[1:]) != tuple(b[1:]):
             raise UserError(
-                "AdaptiveSimilarity expects two inputs (batch, channels) with the same number of "
-                f"channels. Received: input_shape={input_shape}"
+                "AdaptiveSimilarity expects two inputs (batch, ..., channels) of the same shape. "
+                f"Received: input_shape={input_shape}"
             )
         if self.signals != "dot":
             self.channel_weights = self.add_weight(
@@ -150,7 +152,7 @@ class AdaptiveSimilarity(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         a, _ = _two_shapes(self, input_shape)
         channels = {"both": a[-1] + 1, "difference": a[-1], "dot": 1}[self.signals]
-        return (a[0], channels)
+        return (*a[:-1], channels)
 
     def get_config(self):
         return {**super().get_config(), "signals": self.signals}
@@ -207,9 +209,10 @@ class Standardize(keras.layers.Layer):
 
 
 def _unit(vectors):
-    # The floor keeps the gradient finite where a vector is zero, and is representable in float16.
-    squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(squared, 1e-6))
+    # The floor keeps the gradient finite where a vector is zero. In float16 the squared length of
+    # a long vector would overflow, and its cosine with anything become zero.
+    squared = ops.sum(ops.square(ops.cast(vectors, "float32")), axis=-1, keepdims=True)
+    return vectors * ops.cast(ops.rsqrt(ops.maximum(squared, 1e-6)), vectors.dtype)
 
 
 def _two_shapes(layer, input_shape):

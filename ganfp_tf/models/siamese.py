@@ -1,6 +1,7 @@
 """Encoder, comparator, and the Siamese network they make together (design: two models, not one)."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -40,6 +41,11 @@ def build_comparator(
 ):
     """Makes (tokens, tokens) -> logit, higher = the real image was used.
 
+    The logit is the hidden layer's answer plus a weighted sum of the similarity signals. At the
+    start the first is zero and the second counts what is alike as used and what differs as not
+    used: an untrained comparator compares, and training has to improve on that. Started at random
+    instead, a network told 160 images apart before it had learned to compare any two.
+
     Args:
         token_shape: `(tokens, channels)` of the encoder's output.
         cross_attention: align the tokens of both images before they are pooled.
@@ -57,14 +63,42 @@ def build_comparator(
     a, b = real, generated
     if cross_attention:
         a, b = CrossAttention(heads, name="cross_attention")((a, b))
-    pool = keras.layers.GlobalAveragePooling1D(name="pool")
-    x = AdaptiveSimilarity(similarity, name="similarity")((pool(a), pool(b)))
+    # Compared place by place, then pooled: pooled first, two images with the same things in other
+    # places would be alike, and where things are is what a generator copies.
+    x = AdaptiveSimilarity(similarity, name="similarity")((a, b))
+    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    x = signals = Standardize(name="scale")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(hidden, activation="gelu", name="hidden")(x)
     x = keras.layers.Dropout(dropout, name="dropout_hidden")(x)
     # float32 whatever the policy: half precision would round the logits that are ranked.
-    logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
+    learned = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="learned")(x)
+    direct = keras.layers.Dense(1, use_bias=False, dtype="float32", name="direct")
+    logit = keras.layers.Add(dtype="float32", name="logit")([direct(signals), learned])
+    direct.kernel.assign(_similar_is_used(token_shape[-1], similarity))
     return keras.Model({"real": real, "generated": generated}, logit, name="comparator")
+
+
+def _similar_is_used(channels, similarity):
+    """Start of the direct weights, (signals, 1): each kind of signal weighs 1 in all."""
+    weights = []
+    if similarity != "dot":
+        weights += [-1.0 / channels] * channels
+    if similarity != "difference":
+        weights.append(1.0)
+    return np.array(weights, "float32")[:, None]
+
+
+def standardize_signals(comparator, batches):
+    """Sets the comparator's scale from its similarity signals on pairs of training images.
+
+    Args:
+        comparator: made by `build_comparator`, before training.
+        batches: iterable of dicts `real` and `generated`, tokens `(pairs, tokens, channels)`.
+    """
+    signals = compiled(keras.Model(comparator.input, comparator.get_layer("pool").output))
+    found = np.concatenate([signals(batch) for batch in batches]).astype("float64")
+    comparator.get_layer("scale").set_statistics(found.mean(axis=0), found.std(axis=0))
 
 
 def build_siamese(encoder, comparator):
