@@ -117,7 +117,7 @@ class Config:
         "random", "Generated partners of a real image: random (the paper), its nearest ones, or "
         "half of each.", group="Pairs", choices=("random", "nearest", "mixed"))
     neighbours: int = setting(
-        16, "How many nearest generated images a real image may be paired with.", group="Pairs",
+        8, "How many nearest generated images a real image may be paired with.", group="Pairs",
         unit="images", low=1, high=4096)
     real_per_batch: int = setting(
         8, "Real images a block; a block scores all its real x generated pairs.", group="Pairs",
@@ -139,7 +139,7 @@ class Config:
         8, "Epochs without a better validation AUC of images before training stops.",
         group="Training", unit="epochs", low=1, high=10000)
     learning_rate: float = setting(
-        1e-3, "Highest learning rate of AdamW.", group="Training", low=1e-08, high=10.0)
+        3e-4, "Highest learning rate of AdamW.", group="Training", low=1e-08, high=10.0)
     weight_decay: float = setting(
         1e-4, "Decoupled weight decay of AdamW.", group="Training", low=0.0, high=1.0)
     warmup: float = setting(

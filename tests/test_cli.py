@@ -99,7 +99,7 @@ def write_files(folder):
     (folder / "run").mkdir()
     (folder / "empty").mkdir()
     (folder / "damaged").mkdir()
-    trained = Config(data="somewhere", backbone="tiny", seed=3, epochs=2)
+    trained = Config(data="somewhere", backbone="tiny", seed=3, epochs=2, hidden=64)
     (folder / "run" / "config.json").write_text(json.dumps(trained.to_dict()))
     (folder / "damaged" / "config.json").write_text('{"seed": ')
     (folder / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")

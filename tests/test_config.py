@@ -229,7 +229,8 @@ def test_the_run_folder_depends_on_what_is_learned_alone(field):
 
 def test_the_same_settings_give_the_same_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    relative, absolute = Config(data="images/"), Config(data=str(tmp_path / "images"))
+    relative = Config(data="images/", backbone="tiny")
+    absolute = Config(data=str(tmp_path / "images"), backbone="tiny")
     assert relative.default_run_dir() == absolute.default_run_dir()
-    assert relative.default_run_dir().startswith("runs/resnet50-")
-    assert Config(cross_attention=True).default_run_dir().startswith("runs/resnet50-ca-")
+    assert relative.default_run_dir().startswith("runs/tiny-")
+    assert Config(backbone="tiny", cross_attention=True).default_run_dir()[:13] == "runs/tiny-ca-"

@@ -30,7 +30,7 @@ def images(**columns):
 
 @pytest.fixture
 def config(tmp_path):
-    return Config(run_dir=str(tmp_path / "run"), data="images", backbone="tiny")
+    return Config(run_dir=str(tmp_path / "run"), data="images", backbone="tiny", epochs=20)
 
 
 def test_a_fresh_folder_explains_the_run(config, tmp_path):

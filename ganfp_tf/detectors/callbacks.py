@@ -33,15 +33,21 @@ class Validation(keras.callbacks.Callback):
         self.logits = None
 
     def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.measure())
+
+    def measure(self):
+        """`val_loss`, `val_pair_auc` and `val_image_auc` of the networks as they are now."""
         self.logits = siamese.pair_logits(
             self.networks, self.material, self.real, self.partner_rows
         )
         labels = np.repeat(self.labels, self.logits.shape[1])
         flat = self.logits.ravel().astype("float64")
         # log(1 + e^x) - x y, the cross-entropy from a logit, without overflow.
-        logs["val_loss"] = float(np.mean(np.logaddexp(0.0, flat) - flat * labels))
-        logs["val_pair_auc"] = float(auc(labels, flat))
-        logs["val_image_auc"] = float(auc(self.labels, self.logits.mean(axis=1)))
+        return {
+            "val_loss": float(np.mean(np.logaddexp(0.0, flat) - flat * labels)),
+            "val_pair_auc": float(auc(labels, flat)),
+            "val_image_auc": float(auc(self.labels, siamese.image_scores(self.logits))),
+        }
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -67,21 +73,28 @@ class KeepBest(keras.callbacks.Callback):
     """Saves each epoch, keeps the best, and stops after `patience` epochs without a better one.
 
     Better: a higher validation AUC of images; where that is equal (it has few steps with few
-    images), a lower validation loss.
+    images), a lower validation loss. The networks as they start, epoch 0, are a candidate too:
+    training that only learns the training images by heart must not replace what compares.
     """
 
-    def __init__(self, state, patience):
+    def __init__(self, state, watch, patience):
         super().__init__()
-        self.state, self.patience = state, patience
+        self.state, self.watch, self.patience = state, watch, patience
+
+    def on_train_begin(self, logs=None):
+        if not self.state.history:
+            self._keep({"epoch": 0, "loss": None, "pair_auc": None, **self.watch.measure()})
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        best = self.state.best_epoch
-        is_best = best is None or _rank(row) > _rank(self.state.history[best - 1])
-        self.state.history.append(row)
-        self.state.save(is_best)
+        self._keep({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
         if self.state.stale(self.patience):
             self.model.stop_training = True
+
+    def _keep(self, row):
+        best = self.state.best_epoch
+        is_best = best is None or _rank(row) > _rank(self.state.history[best])
+        self.state.history.append(row)
+        self.state.save(is_best)
 
 
 def _rank(row):
@@ -126,7 +139,7 @@ class Logging(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         labels = self.watch.labels
         logits = self.watch.logits
-        scores = logits.mean(axis=1)
+        scores = siamese.image_scores(logits)
         self.log.scalars(
             epoch + 1,
             {

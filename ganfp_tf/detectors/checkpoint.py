@@ -31,8 +31,8 @@ class RunState:
 
     @property
     def epoch(self):
-        """Epochs that are done."""
-        return len(self.history)
+        """Epochs that are done; row 0 of the history is the state before the first."""
+        return max(len(self.history) - 1, 0)
 
     def stale(self, patience):
         """True after `patience` epochs without a better one."""

@@ -7,6 +7,7 @@ import zipfile
 
 import keras
 import numpy as np
+from scipy import special
 
 from ganfp_tf import files
 from ganfp_tf.data.embeddings import statistics
@@ -123,7 +124,7 @@ class Decision:
 def decide_on(networks, material, real, generated, centres, *, seed):
     """Makes the `Decision` from the labelled rows `real`, scored against the rows `generated`."""
     table = materials.partners(material, real, generated, centres, seed=seed)
-    scores = pair_logits(networks, material, real, generated[table]).mean(axis=1)
+    scores = image_scores(pair_logits(networks, material, real, generated[table]))
     labels = material.frame["label"].to_numpy()[real]
     fitted = platt(labels, scores)
     threshold = choose_threshold(labels, scores).value
@@ -154,8 +155,8 @@ class Scorer(Scoring):
         """Scores the rows `real` against partners out of the rows `generated`.
 
         Returns:
-            `(logits (len(real), K), partner rows (len(real), K))`; a real image's score is the
-            mean of its logits, higher = used.
+            `(logits (len(real), K), partner rows (len(real), K))`; `image_scores` makes a score
+            for each real image of the logits.
         """
         table = materials.partners(material, real, generated, self.centres, seed=seed)
         return pair_logits(self, material, real, generated[table]), generated[table]
@@ -180,6 +181,22 @@ def load(folder):
             f"the trained detector in {folder} cannot be read ({error}). Train it anew."
         ) from error
     return Scorer(*models, centres, decision)
+
+
+def image_scores(logits):
+    """Scores of real images from the logits of their pairs: log of the mean of exp(logit).
+
+    One partner that matches is evidence enough, and a mean would drown it among those that do not;
+    where the logits hardly differ, this is their mean.
+
+    Args:
+        logits: `(images, partners)`.
+
+    Returns:
+        `(images,)` float64, higher = used.
+    """
+    logits = np.asarray(logits, "float64")
+    return special.logsumexp(logits, axis=1) - np.log(logits.shape[1])
 
 
 def pair_logits(networks, material, real, partner_rows):

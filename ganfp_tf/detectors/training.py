@@ -90,7 +90,7 @@ def fit(make_networks, material, rows, folder, config, log):
                 watch,
                 callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
                 callbacks.Logging(log, watch),
-                callbacks.KeepBest(state, config.patience),
+                callbacks.KeepBest(state, watch, config.patience),
             ],
         )
     state.finish()

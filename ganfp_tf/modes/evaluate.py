@@ -55,7 +55,7 @@ def score_split(scorer, material, split, config):
         real, generated = material.rows(paths, "real"), material.rows(paths, "generated")
         logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
         best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
-        score = logits.mean(axis=1).astype("float64")
+        score = siamese.image_scores(logits)
         part = material.frame.iloc[real][["name", "patient", "label"]].assign(
             split=name, score=score, centered=score - scorer.decision.center,
             probability=scorer.decision.probability(score),

@@ -27,7 +27,7 @@ def run(config):
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
     scorer = siamese.load(folder / "splits" / "main")
     logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
-    score = logits.mean(axis=1).astype("float64")
+    score = siamese.image_scores(logits)
     best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
     names = material.frame["name"].to_numpy()
     predictions = material.frame.iloc[real][["name", "patient"]].assign(
