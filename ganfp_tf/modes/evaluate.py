@@ -7,7 +7,7 @@ from ganfp_tf import files, runs
 from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import reopen_material
-from ganfp_tf.reports import canvas, figures, submission, tables
+from ganfp_tf.reports import canvas, figures, plots, submission, tables
 from ganfp_tf.statistics.evaluation import can_show, evaluate_scores
 
 
@@ -109,6 +109,8 @@ def report(scores, pairs, weights, folder, config):
         },
     )  # fmt: skip
     _draw(test, crossed, levels, folder)
+    history = pd.read_csv(folder / "splits" / "main" / "history.csv")
+    canvas.save(plots.training_curves(history), folder / "figures" / "training.png")
     shown = [(titles[name], level.to_dict()) for name, level in levels.items()]
     print()
     print(tables.evaluation_table(shown))

@@ -55,7 +55,8 @@ def model():
 
 
 def save_epoch(state, is_best, **row):
-    state.history.append({"epoch": state.epoch + 1, **row})
+    """Ends an epoch; the first call is for the networks as they start, epoch 0."""
+    state.history.append({"epoch": len(state.history), **row})
     state.save(is_best)
 
 
@@ -113,10 +114,10 @@ def test_history_comes_back_with_every_digit(tmp_path, model):
     again = RunState(model, tmp_path)
     assert again.restore()
     assert again.history == [
-        {"epoch": 1, "loss": 0.1 + 0.2, "val_image_auc": 1 / 3},
-        {"epoch": 2, "loss": 1e-17, "val_image_auc": 0.0},
+        {"epoch": 0, "loss": 0.1 + 0.2, "val_image_auc": 1 / 3},
+        {"epoch": 1, "loss": 1e-17, "val_image_auc": 0.0},
     ]
-    assert (again.epoch, again.best_epoch, again.finished) == (2, 1, True)
+    assert (again.epoch, again.best_epoch, again.finished) == (1, 0, True)
 
 
 def test_nothing_saved_is_nothing_restored(tmp_path):
@@ -135,22 +136,22 @@ def test_the_best_epochs_weights_come_back_and_its_file_is_the_only_one(tmp_path
     model = make_model()
     state = RunState(model, tmp_path)
     kept = {}
-    for epoch, is_best in enumerate([True, True, False, True, False], start=1):
+    for epoch, is_best in enumerate([True, True, False, True, False]):
         model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
         save_epoch(state, is_best)
         kept[epoch] = model.get_weights()
-        expected = {1: 1, 2: 2, 3: 2, 4: 4, 5: 4}[epoch]
+        expected = {0: 0, 1: 1, 2: 1, 3: 3, 4: 3}[epoch]
         assert state.best_epoch == expected
         assert names(tmp_path) == [f"best-{expected}.npz", "last.npz"]
     optimizer = [v.numpy() for v in model.optimizer.variables]
     state.restore_best()
-    assert_equal(model.get_weights(), kept[4])
+    assert_equal(model.get_weights(), kept[3])
     # The optimizer belongs to the last epoch, not to the best.
     assert_equal([v.numpy() for v in model.optimizer.variables], optimizer)
     again = RunState(model, tmp_path)
     again.restore()
-    assert again.best_epoch == 4
-    assert_equal(model.get_weights(), kept[5])
+    assert again.best_epoch == 3
+    assert_equal(model.get_weights(), kept[4])
 
 
 def test_finishing_keeps_what_is_needed_to_go_on_and_is_written_once(tmp_path):
@@ -218,7 +219,7 @@ def test_last_never_names_a_best_file_that_is_not_there(
         return [np.full_like(weight, epoch) for weight in model.get_weights()]
 
     state = RunState(model, tmp_path)
-    for epoch in (1, 2):
+    for epoch in (0, 1, 2):
         model.set_weights(weights(epoch))
         save_epoch(state, True)
     model.set_weights(weights(3))
@@ -228,7 +229,7 @@ def test_last_never_names_a_best_file_that_is_not_there(
             save_epoch(state, is_best)
 
     again = RunState(model, tmp_path)
-    model.set_weights(weights(0))
+    model.set_weights(weights(9))
     assert again.restore()
     assert again.epoch in (2, 3)
     assert_equal(model.get_weights(), weights(again.epoch))
@@ -251,7 +252,7 @@ def test_left_over_temporary_files_do_no_harm(tmp_path, model):
     again = RunState(model, tmp_path)
     assert again.restore()
     again.restore_best()
-    assert again.best_epoch == 1
+    assert again.best_epoch == 0
 
 
 # Damage
@@ -299,7 +300,7 @@ def test_a_damaged_file_is_refused_or_harmlessly_damaged(tmp_path):
             assert "--overwrite" in str(error), name
             refused += 1
             continue
-        assert state.history == [{"epoch": 1, "loss": 0.5}], name
+        assert state.history == [{"epoch": 0, "loss": 0.5}], name
         for found, wanted in zip(values(model), expected, strict=True):
             np.testing.assert_array_equal(found, wanted, err_msg=name)
         harmless += 1
@@ -341,18 +342,25 @@ def test_another_models_file_is_refused_and_nothing_is_changed(saved, other):
 def test_a_best_file_that_is_gone_is_named(tmp_path, model):
     state = RunState(model, tmp_path)
     save_epoch(state, True)
-    (tmp_path / "best-1.npz").unlink()
-    with pytest.raises(UserError, match=r"best-1\.npz cannot be read.*--overwrite"):
+    (tmp_path / "best-0.npz").unlink()
+    with pytest.raises(UserError, match=r"best-0\.npz cannot be read.*--overwrite"):
         state.restore_best()
 
 
 # When to stop
 
 
+def rows(epochs):
+    """A history: nothing yet (None), or a row for the start and one for each epoch."""
+    return [] if epochs is None else [{}] * (epochs + 1)
+
+
 @pytest.mark.parametrize(
     "epochs, best, patience, expected",
     [
-        (0, None, 1, False),  # nothing done yet
+        (None, None, 1, False),  # nothing measured yet
+        (0, 0, 1, False),
+        (1, 0, 1, True),  # training has only harmed
         (1, 1, 1, False),
         (2, 1, 1, True),
         (8, 1, 8, False),
@@ -363,15 +371,15 @@ def test_a_best_file_that_is_gone_is_named(tmp_path, model):
 )
 def test_stale(tmp_path, epochs, best, patience, expected):
     state = RunState(None, tmp_path)
-    state.history = [{}] * epochs
-    state.best_epoch = best
+    state.history, state.best_epoch = rows(epochs), best
     assert state.stale(patience) is expected
 
 
 @pytest.mark.parametrize(
     "epochs, best, finished, expected",
     [
-        (0, None, False, False),
+        (None, None, False, False),
+        (0, 0, False, False),
         (4, 4, False, False),
         (5, 5, False, True),  # killed between the last epoch and its end
         (6, 6, False, True),  # trained with more epochs before
@@ -382,5 +390,5 @@ def test_stale(tmp_path, epochs, best, patience, expected):
 )
 def test_over(tmp_path, epochs, best, finished, expected):
     state = RunState(None, tmp_path)
-    state.history, state.best_epoch, state.finished = [{}] * epochs, best, finished
+    state.history, state.best_epoch, state.finished = rows(epochs), best, finished
     assert state.over(Limits(epochs=5, patience=3)) is expected

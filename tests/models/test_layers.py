@@ -222,6 +222,15 @@ def test_each_signal_alone_is_its_part_of_both():
     np.testing.assert_allclose(AdaptiveSimilarity("dot")((a, b)), both[:, -1:], atol=1e-6)
 
 
+def test_tokens_are_compared_place_by_place():
+    a, b = random(2, 3, 6, seed=11), random(2, 3, 6, seed=12)
+    layer = AdaptiveSimilarity()
+    found = layer((a, b))
+    assert found.shape == (2, 3, 7)
+    for place in range(3):
+        np.testing.assert_allclose(layer((a[:, place], b[:, place])), found[:, place], atol=1e-6)
+
+
 def test_the_dot_product_does_not_depend_on_lengths():
     a, b = random(4, 6, seed=13), random(4, 6, seed=14)
     dot = AdaptiveSimilarity("dot")
@@ -302,9 +311,11 @@ def test_layers_of_two_images_name_another_number_of_inputs(layer, shape):
         layer.build(shape)
 
 
-@pytest.mark.parametrize("shapes", [((4, 6), (4, 5)), ((4, 2, 6), (4, 2, 6))])
+@pytest.mark.parametrize(
+    "shapes", [((4, 6), (4, 5)), ((4, 2, 6), (4, 3, 6)), ((4, 2, 6), (4, 6)), ((4,), (4,))]
+)
 def test_adaptive_similarity_names_shapes_that_do_not_fit(shapes):
-    with pytest.raises(UserError, match=r"two inputs \(batch, channels\).*Received: input_shape="):
+    with pytest.raises(UserError, match=r"two inputs \(batch, \.\.\., channels\).*Received: input"):
         AdaptiveSimilarity()(tuple(np.zeros(shape, "float32") for shape in shapes))
 
 

@@ -110,8 +110,51 @@ def test_swapping_the_images_does_not_change_the_logit(networks):
 @pytest.mark.parametrize("signals, width", [("both", 9), ("difference", 8), ("dot", 1)])
 def test_comparator_hands_on_the_signals_it_was_told(signals, width):
     comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)
-    assert comparator.get_layer("similarity").output.shape == (None, width)
+    assert comparator.get_layer("similarity").output.shape == (None, 3, width)
+    assert comparator.get_layer("pool").output.shape == (None, width)
     assert comparator.get_layer("hidden").kernel.shape == (width, 64)
+
+
+def signals_by_hand(a, b):
+    """Mean over the places of |a - b| and of 10 times the cosine, `(batch, channels + 1)`."""
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosine = (a * b).sum(axis=-1) / lengths
+    return np.concatenate([np.abs(a - b), 10.0 * cosine[..., None]], axis=-1).mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    "signals, parts", [("both", (1, 1)), ("difference", (1, 0)), ("dot", (0, 1))]
+)
+def test_untrained_comparator_takes_what_is_alike_for_used(signals, parts):
+    comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)
+    a, b = random(5, 3, 8, seed=1), random(5, 3, 8, seed=2)
+    found = signals_by_hand(a, b)
+    expected = -parts[0] * found[:, :8].mean(axis=1) + parts[1] * found[:, 8]
+    np.testing.assert_allclose(comparator({"real": a, "generated": b})[:, 0], expected, atol=1e-4)
+    same = comparator({"real": a, "generated": a})
+    assert (same > comparator({"real": a, "generated": b})).numpy().all()
+
+
+def test_untrained_comparator_minds_where_things_are():
+    comparator = siamese.build_comparator((3, 8), cross_attention=False)
+    a = random(1, 3, 8)
+    moved = {"real": a, "generated": a[:, ::-1]}
+    assert float(comparator(moved)[0, 0]) < float(comparator({"real": a, "generated": a})[0, 0]) - 1
+
+
+def test_signals_are_standardized_on_the_pairs_handed_in():
+    comparator = siamese.build_comparator((3, 8), cross_attention=False)
+    a, b = random(12, 3, 8, seed=1), random(12, 3, 8, seed=2)
+    siamese.standardize_signals(
+        comparator, ({"real": a[i : i + 5], "generated": b[i : i + 5]} for i in (0, 5, 10))
+    )
+    found = signals_by_hand(a, b)
+    scale = comparator.get_layer("scale")
+    np.testing.assert_allclose(scale.mean, found.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(scale.deviation, found.std(axis=0), atol=1e-4)
+    after = keras.Model(comparator.input, scale.output)({"real": a, "generated": b}).numpy()
+    np.testing.assert_allclose(after.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(after.std(axis=0), 1.0, atol=1e-4)
 
 
 def test_logits_are_float32_in_half_precision(bfloat16):
@@ -177,23 +220,24 @@ def test_trainer_takes_blocks_of_any_shape_in_a_graph(networks):
     assert trainer.output.shape == (None, None, None)
 
 
-def test_training_moves_the_head_and_the_comparator(networks):
+def test_training_moves_all_that_can_be_trained(networks):
     _, head, comparator = networks
-    head, comparator = keras.models.clone_model(head), keras.models.clone_model(comparator)
     trainer = siamese.build_trainer(head, comparator)
+    variables = trainer.trainable_variables
     expected = {id(v) for v in head.trainable_variables + comparator.trainable_variables}
-    assert {id(v) for v in trainer.trainable_variables} == expected
-    before = [np.array(v) for v in trainer.trainable_variables]
+    assert {id(v) for v in variables} == expected
+    before = trainer.get_weights(), [v.numpy() for v in variables]
     trainer.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
     shape = head.input.shape[1:]
     inputs = {"real": random(1, 4, *shape), "generated": random(1, 4, *shape, seed=1)}
     trainer.train_on_batch(inputs, np.tile([[0.0], [1.0], [0.0], [1.0]], (1, 1, 4)))
-    moved = [
-        np.abs(v - old).max() > 0
-        for v, old in zip(trainer.trainable_variables, before, strict=True)
-    ]
+    still = {
+        variable.path
+        for variable, old in zip(variables, before[1], strict=True)
+        if not np.abs(variable.numpy() - old).max() > 0
+    }
+    trainer.set_weights(before[0])
     # A bias of the keys shifts all products of a query alike, which the softmax does not see.
-    still = {v.path for v, m in zip(trainer.trainable_variables, moved, strict=True) if not m}
     assert all(path.endswith("key/bias") for path in still), still
 
 
