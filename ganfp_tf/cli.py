@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from ganfp_tf.config import Config
-from ganfp_tf.errors import UserError
+from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.flags import define_flags, explicit_settings, help_text
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
@@ -20,11 +20,12 @@ STEPS = {
     "predict": ("predict",),
     "export": ("export",),
 }
+HELP = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
 
 
 def main(argv):
     """Runs the command line `argv` (with the program's name first); returns the exit code."""
-    if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in argv[1:]):
+    if HELP & set(argv[1:]):
         print(help_text(), end="")
         return 0
     try:
@@ -98,10 +99,7 @@ def check(config):
         found = "has no config.json" if Path(config.run_dir).is_dir() else "is not a folder"
         raise UserError(f"--run_dir: {config.run_dir} {found}. Train first, or name another.")
     if config.mode in ("train", "predict") and not config.data:
-        raise UserError(
-            "--data is missing: hand in a folder in the ImageCLEF 2023 or 2025 layout (generated, "
-            "real_used, real_not_used, ...) or a CSV with the columns path, role, label, patient."
-        )
+        raise UserError(NO_DATA)
 
 
 def _usage(error, values):

@@ -148,7 +148,8 @@ class Config:
     mixed_precision: bool = setting(
         False, "Compute in float16 on a GPU and in bfloat16 elsewhere.", group="Training")
     jit_compile: bool = setting(
-        False, "Compile the training step with XLA.", group="Training")
+        False, "Compile the training step with XLA; the last digits may then differ between runs.",
+        group="Training")
     distribute: str = setting(
         "none", "none, or mirrored over all visible devices.", group="Training",
         choices=("none", "mirrored"))
@@ -204,6 +205,8 @@ class Config:
             )
         if self.window:
             parse_window(self.window)
+        if not self.store_dir:
+            raise UserError("--store_dir must name a folder. Received: ''")
 
     def model_settings(self):
         """The settings that decide what is learned, as a dict."""
@@ -258,6 +261,8 @@ def check_value(field, value):
     meta, expected = field.metadata, type(field.default)
     if type(value) is not expected:
         raise UserError(f"--{field.name} must be {expected.__name__}. Received: {value!r}")
+    if expected is str and not _is_text(value):
+        raise UserError(f"--{field.name} must be valid UTF-8 text. Received: {value!r}")
     if meta["choices"] and value not in meta["choices"]:
         names = ", ".join(choice for choice in meta["choices"] if choice)
         raise UserError(f"--{field.name} must be one of {names}. Received: {value!r}")
@@ -267,6 +272,14 @@ def check_value(field, value):
         if not ((low is None or value >= low) and (high is None or value <= high)):
             upper = "" if high is None else f" and at most {high}"
             raise UserError(f"--{field.name} must be at least {low}{upper}. Received: {value}")
+
+
+def _is_text(value):
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def parse_window(text):

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake becomes."""
+"""The one exception that a user's mistake becomes, and a message that two rooms share."""
 
 
 class UserError(ValueError):
@@ -7,3 +7,9 @@ class UserError(ValueError):
     The message says what was expected, what was found and what to do; the command line prints it
     without a traceback and exits with code 2.
     """
+
+
+NO_DATA = (
+    "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout (with folders such as "
+    "real_used, real_not_used, generated), or a CSV with the columns path, role, label, patient."
+)

@@ -1,5 +1,6 @@
 """The run folder: what a run was, so that it explains itself and can go on."""
 
+import dataclasses
 import hashlib
 import platform
 import shutil
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ganfp_tf import files
+from ganfp_tf import __version__, files
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 
 PACKAGES = (
-    "ganfp", "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py",
+    "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py",
 )  # fmt: skip
+IMAGE_COLUMNS = ["path", "name", "role", "label", "patient", "part", "digest", "fast"]
 # What --overwrite may remove: the names that a run writes, nothing else that lies there.
 WRITTEN = (
     "config.json", "environment.json", "images.csv", "splits.csv", "weights.json", "splits",
@@ -51,10 +53,11 @@ def start(config, frame):
         if (folder / "config.json").exists():
             _check_settings(Config.from_json(folder / "config.json"), config, folder)
             _check_images(folder, frame)
-        files.write_json(folder / "config.json", config.to_dict())
+        # Kept as it was asked for, a later --config_json would clear this very folder.
+        kept = dataclasses.replace(config, overwrite=False)
+        files.write_json(folder / "config.json", kept.to_dict())
         files.write_json(folder / "environment.json", environment())
-        frame_columns = ["path", "name", "role", "label", "patient", "part", "digest", "fast"]
-        files.write_csv(folder / "images.csv", frame[frame_columns])
+        files.write_csv(folder / "images.csv", frame[IMAGE_COLUMNS])
     except OSError as error:
         raise UserError(f"--run_dir: cannot write to {folder}: {error.strerror}.") from error
     return folder
@@ -72,12 +75,13 @@ def clear(folder):
 
 def read_images(folder):
     """The Catalog rows of a run, from its images.csv."""
-    return _read_csv(folder / "images.csv").astype({"label": int})
+    frame = _read_csv(folder / "images.csv", IMAGE_COLUMNS)
+    return frame.assign(fast=frame["fast"] == "True")
 
 
 def read_splits(folder):
     """The run's splits.csv."""
-    return _read_csv(folder / "splits.csv").astype({"label": int})
+    return _read_csv(folder / "splits.csv", ["split_id", "path", "role", "label", "split"])
 
 
 def digest_of(path):
@@ -98,6 +102,7 @@ def environment():
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
+        "ganfp": __version__,
         "packages": versions,
     }
 
@@ -137,12 +142,14 @@ def _check_images(folder, frame):
         )
 
 
-def _read_csv(path):
+def _read_csv(path, columns):
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False).map(files.unescape_cell)
+        missing = [name for name in columns if name not in frame]
+        if missing:
+            raise ValueError(f"it has no column {', '.join(missing)}")
+        return frame.astype({"label": int})
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
-    frame = frame.map(files.unescape_cell)
-    if "fast" in frame:
-        frame["fast"] = frame["fast"] == "True"
-    return frame
+        raise UserError(
+            f"{path} cannot be read: {error}. A run writes it itself; start anew with --overwrite."
+        ) from error

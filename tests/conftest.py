@@ -47,7 +47,10 @@ def _scenes(rng, count, side):
     """Smooth random pictures `(count, side, side)` of values in [0, 255]."""
     coarse = rng.uniform(0, 255, (count, 4, 4)).astype("float32")
     return np.stack(
-        [np.asarray(Image.fromarray(c).resize((side, side), Image.Resampling.BICUBIC)) for c in coarse]
+        [
+            np.asarray(Image.fromarray(c).resize((side, side), Image.Resampling.BICUBIC))
+            for c in coarse
+        ]
     ).clip(0, 255)
 
 

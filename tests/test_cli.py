@@ -44,10 +44,10 @@ REFUSED = {
     "positional": (["images"], "expected only --flags. Received: 'images'"),
     "bool and a word": (["--overwrite", "true"], "expected only --flags. Received: 'true'"),
     "after --": (["--", "--seed=3"], "expected only --flags. Received: '--seed=3'"),
-    "nothing": ([], "--data is missing: hand in a folder in the ImageCLEF 2023 or 2025 layout"),
+    "nothing": ([], "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout"),
     "predict without data": (
         ["--mode=predict", "--run_dir=FOLDER/run"],
-        "--data is missing: hand in a folder in the ImageCLEF 2023 or 2025 layout",
+        "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout",
     ),
     "evaluate without run": (["--mode=evaluate"], "--mode=evaluate needs --run_dir"),
     "predict without run": (["--mode=predict", "--data=x"], "--mode=predict needs --run_dir"),

@@ -81,7 +81,7 @@ class Store:
             return f"cannot be read ({type(error).__name__})"
         if features.shape != (len(digests), *self.shape) or features.dtype != self.key["dtype"]:
             return f"holds {features.dtype} {features.shape}, not what its description says"
-        if zlib.crc32(features) != crc:
+        if _checksum(features, scale, digests) != crc:
             return "does not match its checksum"
         for row, digest in enumerate(digests):
             self.rows.setdefault(digest, (features, row, scale))
@@ -107,14 +107,15 @@ class Store:
                 "the backbone gave features that are not finite. Use other --weights, another "
                 "--backbone, or leave out --mixed_precision."
             )
-        scale = 2.0 ** np.clip(14 - np.ceil(np.log2(largest)), -100, 100) if largest else 1.0
+        exponent = np.clip(14 - np.ceil(np.log2(largest)), -100, 100) if largest else 0
+        scale = float(2.0**exponent)
         scaled = np.asarray(features, "float32") * np.float32(scale)
         stored = np.ascontiguousarray(scaled, dtype=self.key["dtype"])
         name = hashlib.sha256("".join(digests).encode()).hexdigest()[:20]
         with files.atomic_path(self.folder / f"{name}.npy") as temporary:
             np.save(temporary, stored, allow_pickle=False)
         facts = {
-            "key": self.identity, "crc32": zlib.crc32(stored), "scale": scale,
+            "key": self.identity, "crc32": _checksum(stored, scale, digests), "scale": scale,
             "digests": list(digests),
         }  # fmt: skip
         files.write_json(self.folder / f"{name}.json", facts)
@@ -176,3 +177,8 @@ def statistics(features, limit=1024):
         count += batch.shape[0] * batch.shape[1]
     mean = total / count
     return mean, np.sqrt(np.maximum(square / count - mean**2, 0.0))
+
+
+def _checksum(features, scale, digests):
+    # Over the description too: a wrong digest would hand out another image's features.
+    return zlib.crc32(features, zlib.crc32(json.dumps([scale, list(digests)]).encode()))

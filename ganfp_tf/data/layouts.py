@@ -13,7 +13,7 @@ import re
 import pandas as pd
 
 from ganfp_tf.data import images
-from ganfp_tf.errors import UserError
+from ganfp_tf.errors import NO_DATA, UserError
 
 COLUMNS = ["path", "name", "relative", "role", "label", "patient", "part"]
 FOLDERS = (
@@ -64,11 +64,7 @@ def find_images(data):
     Raises `UserError` where there is nothing to list; no image is opened.
     """
     if not data:
-        raise UserError(
-            "--data is empty: hand in a folder in the 2023 or 2025 layout (with folders such as "
-            "real_used, real_not_used, generated), or a CSV with the columns path, role, label, "
-            "patient."
-        )
+        raise UserError(NO_DATA)
     root = pathlib.Path(os.path.abspath(data))
     try:
         if root.is_dir():

@@ -69,8 +69,10 @@ def prepare_runtime(config):
     if config.mixed_precision:
         policy = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
     keras.config.set_dtype_policy(policy)
-    # Without it, sums over threads may end in another order and another last digit.
-    tf.config.experimental.enable_op_determinism()
+    # Without it, sums over threads may end in another order and another last digit. Keras refuses
+    # XLA beside it.
+    if not config.jit_compile:
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
 
 

@@ -284,7 +284,7 @@ def name_not_utf8(folder):
 
 @broken()
 def nothing_said(folder):
-    return "", "--data is empty: hand in a folder in the 2023 or 2025 layout"
+    return "", "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout"
 
 
 @broken()
