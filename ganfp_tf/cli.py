@@ -20,7 +20,7 @@ STEPS = {
     "predict": ("predict",),
     "export": ("export",),
 }
-HELP = {"--help", "-h", "-help", "--helpfull", "--helpshort"}
+HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
 
 
 def main(argv):
