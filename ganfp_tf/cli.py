@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -21,6 +22,8 @@ STEPS = {
     "export": ("export",),
 }
 HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
+# What the machine refuses: a full disk, a quota, a folder that cannot be written to.
+NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
 
 
 def main(argv):
@@ -40,6 +43,11 @@ def main(argv):
             importlib.import_module(f"ganfp_tf.modes.{step}").run(config)
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in NOT_OURS:
+            raise
+        print(f"ganfp: {error.strerror}: {error.filename or 'while writing'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ganfp: interrupted; the same command goes on from here.", file=sys.stderr)

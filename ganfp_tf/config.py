@@ -82,8 +82,9 @@ class Config:
 
     # Model
     backbone: str = setting(
-        "resnet50", "Encoder: resnet50, efficientnetb2, efficientnetlite0 or tiny.", group="Model",
-        choices=("resnet50", "efficientnetb2", "efficientnetlite0", "tiny"))
+        "resnet50", "Encoder: resnet50, efficientnetb2, densenet161, vit_b16 (whose image_size is "
+        "a multiple of 16), efficientnetlite0 or tiny.", group="Model", choices=(
+            "resnet50", "efficientnetb2", "densenet161", "vit_b16", "efficientnetlite0", "tiny"))
     weights: str = setting(
         "auto", "auto (ImageNet where it can be had, else random with a warning), imagenet, "
         "none, or the path of a Keras .h5, .weights.h5 or .keras file.", group="Model")
@@ -93,7 +94,8 @@ class Config:
     image_size: int = setting(
         224, "Side to which images are resized.", group="Model", unit="pixels", low=32, high=1024)
     finetune: str = setting(
-        "none", "What of the backbone is trained: none, last_stage or all.", group="Model",
+        "none", "What of the backbone is trained: none, last_stage or all. "
+        "BatchNormalization always stays frozen.", group="Model",
         choices=("none", "last_stage", "all"))
     cross_attention: bool = setting(
         False, "Align the tokens of both images by cross-attention (paper, section 3.2).",

@@ -2,101 +2,28 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import random
 from collections.abc import Callable
 
 import keras
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import efficientnet_lite
-from ganfp_tf.models.weight_files import IMAGENET_DEVIATION, IMAGENET_MEAN
+from ganfp_tf.models import densenet161, efficientnet_lite, vit_b16
+from ganfp_tf.models.builders import CaffeScaling as CaffeScaling  # registered by being imported
+from ganfp_tf.models.builders import (
+    build_efficientnetb2,
+    build_resnet50,
+    build_tiny,
+    caffe_scaling,
+    imagenet_scaling,
+    lite_scaling,
+    symmetric_scaling,
+)
 from ganfp_tf.models.weights import PublishedFile, WeightsReport, load_weights, weights_digest
 
 MINIMUM_SIDE = 32  # Five halvings leave one position.
 HUB = "https://storage.googleapis.com/"
-
-
-@keras.saving.register_keras_serializable(package="ganfp")
-class CaffeScaling(keras.layers.Layer):
-    """RGB pixels in [0, 255] -> BGR with ImageNet's mean taken away, as Caffe's networks want.
-
-    Input and output: (batch, height, width, 3).
-    """
-
-    def call(self, pixels):
-        mean_bgr = keras.ops.convert_to_tensor([103.939, 116.779, 123.68], pixels.dtype)
-        return keras.ops.flip(pixels, axis=-1) - mean_bgr
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-# Scaling is done in float32 under every policy: half precision would round the pixels.
-
-
-def caffe_scaling():
-    return [CaffeScaling(dtype="float32", name="scaling")]
-
-
-def imagenet_scaling():
-    """(x / 255 - mean) / deviation with ImageNet's mean and deviation of each channel."""
-    return [
-        keras.layers.Rescaling(
-            scale=[1.0 / (255.0 * deviation) for deviation in IMAGENET_DEVIATION],
-            offset=[
-                -mean / deviation
-                for mean, deviation in zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)
-            ],
-            dtype="float32",
-            name="scaling",
-        )
-    ]
-
-
-def lite_scaling():
-    """(x - 127) / 128."""
-    return [keras.layers.Rescaling(1 / 128, offset=-127 / 128, dtype="float32", name="scaling")]
-
-
-def symmetric_scaling():
-    """x / 127.5 - 1."""
-    return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="scaling")]
-
-
-def build_tiny(image_size):
-    """Three strided convolutions, for tests: (B, S, S, 3) -> (B, S/8, S/8, 32)."""
-    x = inputs = keras.Input((image_size, image_size, 3))
-    for number, filters in enumerate((16, 24, 32), start=1):
-        x = keras.layers.Conv2D(
-            filters, 3, 2, padding="same", use_bias=False, name=f"block{number}_conv"
-        )(x)
-        x = keras.layers.BatchNormalization(name=f"block{number}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
-    return keras.Model(inputs, x, name="network")
-
-
-def build_resnet50(image_size):
-    """ResNet50 (He et al., 2016), (B, S, S, 3) in Caffe's scaling -> (B, S/32, S/32, 2048)."""
-    network = keras.applications.ResNet50(
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
-    )
-    return keras.Model(network.input, network.output, name="network")
-
-
-def build_efficientnetb2(image_size):
-    """EfficientNetB2 (Tan and Le, 2019), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1408).
-
-    Keras's network begins with its own Rescaling and Normalization; they are cut off, so that
-    the stem sees what the scaling in front of the network gives.
-    """
-    network = keras.applications.EfficientNetB2(
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
-    )
-    stem = network.get_layer("stem_conv_pad").input
-    cut = keras.Model(stem, network.output, name="network")
-    # New layers, because the old ones still answer with the uncut graph's tensors when asked
-    # for their input or output.
-    return keras.Model.from_config(cut.get_config())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,13 +35,33 @@ class Backbone:
     width: int
     """Channels of the features."""
     parameters: int
-    """Weights of the network without top, BatchNormalization's moving statistics included."""
+    """Weights of the network without top, BatchNormalization's moving statistics included; at 224
+    pixels where they depend on the image size."""
     scaling: Callable[[], list[keras.layers.Layer]]
     """() -> layers that take pixels in [0, 255] to what the network wants."""
     last_stage: tuple[str, ...]
     """Beginnings of the names of the layers that --finetune=last_stage trains."""
     imagenet: Callable[[keras.Model], str] | None = None
     """Puts ImageNet weights into the network and returns their source; None: nobody has any."""
+    load_file: Callable[[keras.Model, str], None] | None = None
+    """Puts a file's weights into the network; None: `weight_files` does, layer by layer."""
+    parts: Callable[[keras.Model], list[keras.layers.Layer]] = lambda network: network.layers
+    """Network -> the layers that `last_stage` speaks of."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TimmOnly:
+    """ImageNet weights that Keras does not publish."""
+
+    backbone: str
+    checkpoint: str
+
+    def load(self, network):
+        """Raises `UserError`: says where the weights are."""
+        raise UserError(
+            f"Keras publishes no file of {self.backbone}; its ImageNet weights come as timm "
+            f"safetensors ({self.checkpoint}), which are not read yet"
+        )
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -150,6 +97,24 @@ BACKBONES: dict[str, Backbone] = {
             "4d473c1dd8becc155b73f8504c6f6626",
         ).load,
     ),
+    "densenet161": Backbone(
+        densenet161.build_network,
+        densenet161.WIDTH,
+        26_691_936,
+        imagenet_scaling,
+        ("features_denseblock4_", "features_norm5"),
+        TimmOnly("densenet161", "densenet161.tv_in1k").load,
+    ),
+    "vit_b16": Backbone(
+        vit_b16.build_network,
+        vit_b16.WIDTH,
+        85_798_656,
+        symmetric_scaling,
+        ("transformer_block_12", "ln"),
+        TimmOnly("vit_b16", "vit_base_patch16_224.augreg2_in21k_ft_in1k").load,
+        vit_b16.load_file,
+        vit_b16.parts,
+    ),
 }
 
 
@@ -166,7 +131,7 @@ def build_backbone(
 
     Args:
         name: key of `BACKBONES`.
-        image_size: side S of the images in pixels, at least 32.
+        image_size: side S of the images in pixels, at least 32; a multiple of 16 for vit_b16.
         weights: "auto", "imagenet", "none" or a path; see `load_weights`.
         normalization: "backbone", or "imagenet" for the paper's mean and deviation.
         finetune: what trains, see `set_trainable`.
@@ -178,7 +143,7 @@ def build_backbone(
         row, in the policy's compute dtype; and a `WeightsReport`, whose warning is to be printed.
 
     Raises:
-        UserError: unknown name or choice, images too small, weights that cannot be used.
+        UserError: unknown name or choice, an image size or weights that cannot be used.
     """
     entry = _entry(name)
     if image_size < MINIMUM_SIDE:
@@ -192,9 +157,13 @@ def build_backbone(
         )
     with _seeded(seed):
         network = entry.build(image_size)
-    source, pretrained, warning = load_weights(
-        network, name, weights, imagenet=entry.imagenet, seed=seed
-    )
+    if entry.load_file and weights not in ("auto", "imagenet", "none"):
+        entry.load_file(network, weights)
+        source, pretrained, warning = pathlib.Path(weights).name, True, ""
+    else:
+        source, pretrained, warning = load_weights(
+            network, name, weights, imagenet=entry.imagenet, seed=seed
+        )
     x = inputs = keras.Input((image_size, image_size, 3), dtype="float32", name="pixels")
     for layer in entry.scaling() if normalization == "backbone" else imagenet_scaling():
         x = layer(x)
@@ -208,17 +177,17 @@ def build_backbone(
 def set_trainable(backbone: keras.Model, name: str, finetune: str) -> None:
     """Says what of a backbone is trained.
 
-    What is frozen also computes the same in training as otherwise: BatchNormalization uses its
-    moving statistics, and Dropout before the trained part is off for good, so that tokens from
-    the store and tokens computed in training agree. Call this again on a backbone that comes from
+    BatchNormalization is frozen throughout, moving statistics in use: a batch of few patients has
+    no statistics to offer, and devices that share a batch would each take their own. Dropout before
+    the trained part is off for good, so that tokens from the store and tokens computed in training
+    agree. Call this again on a backbone that comes from
     a `.keras` file before training on: Keras thaws every layer of a model that is not wholly frozen
     when it loads it.
 
     Args:
         backbone: what `build_backbone` returned, or the same loaded from a file.
         name: its key in `BACKBONES`.
-        finetune: "none"; "last_stage", whose BatchNormalization stays frozen; "all", where
-            BatchNormalization trains too.
+        finetune: "none", "last_stage" or "all".
 
     Raises:
         UserError: unknown name or choice.
@@ -227,10 +196,9 @@ def set_trainable(backbone: keras.Model, name: str, finetune: str) -> None:
     if finetune not in ("none", "last_stage", "all"):
         raise UserError(f"--finetune must be none, last_stage or all. Received: {finetune!r}")
     backbone.trainable = finetune != "none"
-    if finetune == "all":
-        return
-    for layer in backbone.get_layer("network").layers:
-        trained = finetune == "last_stage" and layer.name.startswith(entry.last_stage)
+    for layer in entry.parts(backbone.get_layer("network")):
+        in_stage = finetune == "last_stage" and layer.name.startswith(entry.last_stage)
+        trained = finetune == "all" or in_stage
         layer.trainable = trained and not isinstance(layer, keras.layers.BatchNormalization)
         if isinstance(layer, keras.layers.Dropout) and not trained:
             layer.rate = 0.0
