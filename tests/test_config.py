@@ -135,7 +135,10 @@ def valid(field):
         return st.integers(meta["low"], high)
     if kind is float:
         return st.floats(meta["low"], meta["high"])
-    return st.sampled_from(meta["choices"]) if meta["choices"] else st.text(max_size=8)
+    if meta["choices"]:
+        return st.sampled_from(meta["choices"])
+    letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+    return st.text(letters, min_size=field.name == "store_dir", max_size=8)
 
 
 CONFIGS = st.fixed_dictionaries(
@@ -153,6 +156,17 @@ CONFIGS = st.fixed_dictionaries(
 @given(CONFIGS)
 def test_a_config_survives_json(config):
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("value", ["\udc80", "a\0b"])
+def test_text_that_no_file_can_hold_is_refused(value):
+    with pytest.raises(UserError, match="--data must be valid UTF-8 text"):
+        Config(data=value)
+
+
+def test_the_store_must_be_named():
+    with pytest.raises(UserError, match="--store_dir must name a folder"):
+        Config(store_dir="")
 
 
 def test_from_dict_fills_in_defaults_and_takes_whole_numbers_for_floats():
