@@ -1,6 +1,7 @@
 """The images of a run, as the networks take them."""
 
 import dataclasses
+import sys
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from ganfp_tf import files, runs
 from ganfp_tf.config import parse_window
 from ganfp_tf.data import embed, embeddings, pairs
+from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build_backbone
 from ganfp_tf.models.siamese import compiled
@@ -61,6 +63,17 @@ class Material:
             batches = dataset.batch(self.config.embed_batch)
         encoded = [np.asarray(networks.encode(batch), "float32") for batch in batches]
         return np.concatenate(encoded)
+
+
+def open_catalog(config, need):
+    """Reads the images of --data for "train" or "predict"; its warnings go to stderr."""
+    catalog = load_catalog(
+        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
+        window=window_of(config), nifti_slice=config.nifti_slice, need=need,
+    )  # fmt: skip
+    for warning in catalog.warnings:
+        print(f"ganfp: warning: {warning}", file=sys.stderr)
+    return catalog
 
 
 def prepare_runtime(config):
@@ -168,21 +181,24 @@ def centres_of(material, real, generated):
 
 
 def checked_backbone(config, folder):
-    """The backbone that a run was trained on, and its `WeightsReport`.
-
-    Raises:
-        UserError: where its weights are not those of the training, such as random ones in place of
-            downloaded ones.
-    """
+    """The backbone that a run was trained on, and its `WeightsReport`, as `check_weights` wants."""
     prepare_runtime(config)
     backbone, report = make_backbone(config)
-    trained = files.read_json(folder / "weights.json")
-    if report.digest != trained["digest"]:
-        raise UserError(
-            f"the run in {folder} was trained on other backbone weights ({trained['source']}) than "
-            f"can be had now ({report.source}). Bring them back, or train anew."
-        )
+    check_weights(report, folder)
     return backbone, report
+
+
+def check_weights(report, folder):
+    """Raises `UserError` where the weights are not those that the run was begun with.
+
+    With --weights=auto they may be random one day and downloaded the next.
+    """
+    begun = files.read_json(folder / "weights.json")
+    if report.digest != begun["digest"]:
+        raise UserError(
+            f"the run in {folder} was begun with other backbone weights ({begun['source']}) than "
+            f"can be had now ({report.source}). Bring them back, or start anew with --overwrite."
+        )
 
 
 def reopen_material(config, folder):

@@ -26,6 +26,12 @@ class Rows:
     validation_real: np.ndarray
     validation_generated: np.ndarray
 
+    @classmethod
+    def of(cls, material, split):
+        """Those of a Series path -> split; what is neither train nor validation is left out."""
+        names = [(role, part) for part in ("train", "validation") for role in ("real", "generated")]
+        return cls(*(material.rows(split.index[split == part], role) for role, part in names))
+
 
 @contextlib.contextmanager
 def strategy_scope(config):

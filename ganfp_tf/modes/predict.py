@@ -1,13 +1,10 @@
 """--mode=predict: unknown real images in, predictions.csv and run files out."""
 
-import sys
-
 import numpy as np
 
 from ganfp_tf import files, runs
-from ganfp_tf.data import catalog as catalogs
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.material import checked_backbone, open_material, window_of
+from ganfp_tf.detectors.material import checked_backbone, open_catalog, open_material
 from ganfp_tf.reports import submission
 
 
@@ -15,12 +12,7 @@ def run(config):
     """Scores the unknown images of --data with the detector in --run_dir."""
     folder = runs.folder_of(config)
     runs.require(folder, "config.json", "weights.json", "splits/main/decision.json")
-    catalog = catalogs.load_catalog(
-        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
-        window=window_of(config), nifti_slice=config.nifti_slice, need="predict",
-    )  # fmt: skip
-    for warning in catalog.warnings:
-        print(f"ganfp: warning: {warning}", file=sys.stderr)
+    catalog = open_catalog(config, "predict")
     backbone, report = checked_backbone(config, folder)
     material, _ = open_material(catalog.frame, backbone, report, config)
     is_real = (catalog.frame["role"] == "real").to_numpy()

@@ -8,21 +8,21 @@ import sys
 import numpy as np
 
 from ganfp_tf import files, runs
-from ganfp_tf.data import catalog as catalogs
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors import examples, siamese, training
-from ganfp_tf.detectors.material import make_backbone, open_material, prepare_runtime, window_of
+from ganfp_tf.detectors.material import (
+    check_weights,
+    make_backbone,
+    open_catalog,
+    open_material,
+    prepare_runtime,
+)
 from ganfp_tf.reports.tensorboard import open_log
 
 
 def run(config):
     """Trains on the main split and on every fold; what is done already is not done again."""
-    catalog = catalogs.load_catalog(
-        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
-        window=window_of(config), nifti_slice=config.nifti_slice, need="train",
-    )  # fmt: skip
-    for warning in catalog.warnings:
-        print(f"ganfp: warning: {warning}", file=sys.stderr)
+    catalog = open_catalog(config, "train")
     splits = make_splits(
         catalog.frame, test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
@@ -37,25 +37,15 @@ def run(config):
     backbone, report = make_backbone(config)
     if report.warning:
         print(f"\n{report.warning}\n", file=sys.stderr)
+    if (folder / "weights.json").exists():
+        check_weights(report, folder)
     files.write_json(folder / "weights.json", dataclasses.asdict(report))
     material, computed = open_material(catalog.frame, backbone, report, config)
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
     for split_id in splits["split_id"].unique():
-        rows = rows_of(material, split_of(splits, split_id))
+        rows = training.Rows.of(material, split_of(splits, split_id))
         _train_split(config, material, rows, folder, split_id, backbone)
-
-
-def rows_of(material, splits):
-    """`training.Rows` of a Series path -> split."""
-
-    def of(role, name):
-        return material.rows(splits.index[splits == name], role)
-
-    return training.Rows(
-        of("real", "train"), of("generated", "train"),
-        of("real", "validation"), of("generated", "validation"),
-    )  # fmt: skip
 
 
 def _train_split(config, material, rows, folder, split_id, backbone):

@@ -23,16 +23,6 @@ def catalog(victim):
     return catalog.frame.assign(patient=np.where(real, patients, ""))
 
 
-def rows_of(material, split):
-    def of(role, name):
-        return material.rows(split.index[split == name], role)
-
-    return training.Rows(
-        of("real", "train"), of("generated", "train"),
-        of("real", "validation"), of("generated", "validation"),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("finetune", ["none", "all"])
 @pytest.mark.parametrize("pairing", ["random", "nearest", "mixed"])
 def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
@@ -52,7 +42,7 @@ def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
 
     for split_id in ("main", "fold_1"):
         split = split_of(splits, split_id)
-        rows = rows_of(material, split)
+        rows = training.Rows.of(material, split)
         centres = materials.centres_of(material, rows.train_real, rows.train_generated)
         reached = set()
         for epoch in range(EPOCHS):

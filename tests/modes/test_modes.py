@@ -210,3 +210,18 @@ def test_the_smoke_configuration_runs(victim, tmp_path):
         f"--flagfile={config}", f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
         f"--store_dir={tmp_path / 'store'}",
     ) == 0  # fmt: skip
+
+
+def test_other_weights_than_the_runs_are_refused(victim, tmp_path, capsys):
+    flags = [
+        *SMALL, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}", "--notensorboard",
+        f"--store_dir={tmp_path / 'store'}",
+    ]  # fmt: skip
+    assert ganfp(*flags) == 0
+    weights = tmp_path / "run/weights.json"
+    facts = json.loads(weights.read_text())
+    weights.write_text(json.dumps({**facts, "source": "imagenet", "digest": "another"}))
+    for mode in ("train", "evaluate"):
+        asked = flags if mode == "train" else flags[len(SMALL) :]
+        assert ganfp(f"--mode={mode}", *asked) == 2
+        assert "begun with other backbone weights (imagenet)" in capsys.readouterr().err
