@@ -85,7 +85,7 @@ def parse(argv):
     stored = Path(run_dir) / "config.json"
     if mode != "train" and run_dir and stored.exists():
         base = Config.from_json(stored)
-        _refuse_changes(base, given, run_dir)
+        _refuse_changes(base, given, run_dir, mode)
         # A run's own images are not what an unlabelled set is; --data names that one.
         base = dataclasses.replace(base, run_dir=run_dir, mode=mode)
         base = dataclasses.replace(base, data="") if mode == "predict" else base
@@ -98,6 +98,8 @@ def check(config):
         raise UserError("--predictions and --truth go together: a run file and its true labels.")
     if config.predictions and config.mode != "evaluate":
         raise UserError("--predictions and --truth go with --mode=evaluate.")
+    if config.overwrite and config.mode != "train":
+        raise UserError("--overwrite goes with --mode=train.")
     if config.submission and config.mode != "predict":
         raise UserError("--submission goes with --mode=predict.")
     asks_a_run = config.mode != "train" and not config.predictions
@@ -129,12 +131,15 @@ def _usage(error, values):
     return text
 
 
-def _refuse_changes(base, given, run_dir):
+def _refuse_changes(base, given, run_dir, mode):
+    # Other images may be predicted, read in another way; a run's own are what they were.
+    bound = {"model"} if mode == "predict" else {"model", "data"}
     fields = {field.name: field for field in dataclasses.fields(Config)}
     changed = [
         name
         for name, value in given.items()
-        if fields[name].metadata["role"] == "model" and value != getattr(base, name)
+        if (fields[name].metadata["role"] in bound or (name == "data" and mode != "predict"))
+        and value != getattr(base, name)
     ]
     if changed:
         names = ", ".join(f"--{name} (trained with {getattr(base, name)!r})" for name in changed)

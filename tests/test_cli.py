@@ -87,6 +87,18 @@ REFUSED = {
     "config_json of a list": (["--config_json=FOLDER/list.json"], "expected a JSON object"),
     "config_json with a typo": (["--config_json=FOLDER/typo.json"], "Did you mean seed?"),
     "damaged run": (["--mode=export", "--run_dir=FOLDER/damaged"], "config.json is not JSON"),
+    "other data": (
+        ["--mode=evaluate", "--run_dir=FOLDER/run", "--data=elsewhere"],
+        "cannot be changed: --data (trained with 'somewhere')",
+    ),
+    "another window": (
+        ["--mode=export", "--run_dir=FOLDER/run", "--window=40,400"],
+        "cannot be changed: --window (trained with '')",
+    ),
+    "overwrite what is asked": (
+        ["--mode=export", "--run_dir=FOLDER/run", "--overwrite"],
+        "--overwrite goes with --mode=train",
+    ),
     "another model": (
         ["--mode=evaluate", "--run_dir=FOLDER/run", "--backbone=resnet50", "--seed=3"],
         "FOLDER/run holds a trained model whose settings cannot be changed: --backbone (trained "
