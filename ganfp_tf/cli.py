@@ -13,6 +13,7 @@ from absl import flags
 from ganfp_tf.config import Config
 from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.flags import define_flags, explicit_settings, help_text
+from ganfp_tf.systems import plan
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
 STEPS = {
@@ -20,7 +21,10 @@ STEPS = {
     "evaluate": ("evaluate",),
     "predict": ("predict",),
     "export": ("export",),
+    "compare": ("compare",),
 }
+WITH_DATA = ("train", "compare", "predict")  # the modes that are handed images
+NEW_RUN = ("train", "compare")  # the modes that make a run folder
 HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
 # What the machine refuses: a full disk, a quota, a folder that cannot be written to.
 NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
@@ -40,6 +44,8 @@ def main(argv):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         for step in STEPS[config.mode]:
+            if step == "export" and config.mode == "train" and not config.saved_model:
+                continue
             importlib.import_module(f"ganfp_tf.modes.{step}").run(config)
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
@@ -82,12 +88,16 @@ def parse(argv):
         base = Config.from_json(values["config_json"].value)
     mode = given.get("mode", base.mode)
     run_dir = given.get("run_dir", base.run_dir)
+    if mode == "compare":
+        _refuse_one_system(given)
     stored = Path(run_dir) / "config.json"
     if mode != "train" and run_dir and stored.exists():
         base = Config.from_json(stored)
         _refuse_changes(base, given, run_dir, mode)
         # A run's own images are not what an unlabelled set is; --data names that one.
-        base = dataclasses.replace(base, run_dir=run_dir, mode=mode)
+        base = dataclasses.replace(base, run_dir=run_dir, mode=mode, saved_model=True)
+        if mode != "compare":
+            base = dataclasses.replace(base, ablate=False, systems=Config.systems)
         base = dataclasses.replace(base, data="") if mode == "predict" else base
     return Config.from_dict({**base.to_dict(), **given})
 
@@ -98,17 +108,23 @@ def check(config):
         raise UserError("--predictions and --truth go together: a run file and its true labels.")
     if config.predictions and config.mode != "evaluate":
         raise UserError("--predictions and --truth go with --mode=evaluate.")
-    if config.overwrite and config.mode != "train":
-        raise UserError("--overwrite goes with --mode=train.")
+    if config.overwrite and config.mode not in NEW_RUN:
+        raise UserError("--overwrite goes with --mode=train or compare.")
+    if not config.saved_model and config.mode != "train":
+        raise UserError("--nosaved_model goes with --mode=train.")
+    if config.mode == "compare":
+        plan(config)
+    elif config.ablate or config.systems != Config.systems:
+        raise UserError("--systems and --ablate go with --mode=compare.")
     if config.submission and config.mode != "predict":
         raise UserError("--submission goes with --mode=predict.")
-    asks_a_run = config.mode != "train" and not config.predictions
+    asks_a_run = config.mode not in NEW_RUN and not config.predictions
     if asks_a_run and not config.run_dir:
         raise UserError(f"--mode={config.mode} needs --run_dir, the folder of a trained run.")
     if asks_a_run and not (Path(config.run_dir) / "config.json").exists():
         found = "has no config.json" if Path(config.run_dir).is_dir() else "is not a folder"
         raise UserError(f"--run_dir: {config.run_dir} {found}. Train first, or name another.")
-    if config.mode in ("train", "predict") and not config.data:
+    if config.mode in WITH_DATA and not config.data:
         raise UserError(NO_DATA)
 
 
@@ -129,6 +145,15 @@ def _usage(error, values):
         expected = type(values[name].default).__name__
         return f"--{name} must be {expected}. Received: {received!r}"
     return text
+
+
+def _refuse_one_system(given):
+    named = [f"--{name}" for name in ("backbone", "cross_attention") if name in given]
+    if named:
+        raise UserError(
+            f"--mode=compare takes its networks from --systems, such as resnet50,resnet50_ca; "
+            f"leave {' and '.join(named)} out."
+        )
 
 
 def _refuse_changes(base, given, run_dir, mode):

@@ -10,29 +10,9 @@ import json
 import pathlib
 
 from ganfp_tf.errors import UserError
+from ganfp_tf.settings import check_value, setting
 
-MODES = ("train", "evaluate", "predict", "export")
-
-
-def setting(default, help, *, group, unit="", choices=(), low=None, high=None, role="model"):
-    """A dataclass field that carries what a flag and a check need.
-
-    Args:
-        default: value when nothing is said; its type is the setting's type.
-        help: one sentence for `--help`.
-        group: the heading in `--help`.
-        unit: what the number counts.
-        choices: allowed values of a text.
-        low, high: allowed range of a number, both ends included.
-        role: "model" where the setting decides what is learned (a run folder is bound to it),
-            "data" where it decides how files are read (bound as well, but other data may be
-            handed in with another value), "report" where it decides how a trained model is asked,
-            "place" where it decides only where things are or how they are shown.
-    """
-    metadata = dict(
-        help=help, group=group, unit=unit, choices=tuple(choices), low=low, high=high, role=role
-    )
-    return dataclasses.field(default=default, metadata=metadata)
+MODES = ("train", "evaluate", "predict", "export", "compare")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +23,8 @@ class Config:
     # fmt: off
     # Run
     mode: str = setting(
-        "train", "What to do: train (and evaluate and export), evaluate, predict or export.",
-        group="Run", choices=MODES, role="place")
+        "train", "What to do: train (and evaluate and export), evaluate, predict, export, or "
+        "compare several systems on the same splits.", group="Run", choices=MODES, role="place")
     data: str = setting(
         "", "A folder in the ImageCLEF 2023 or 2025 layout, a folder with a manifest.csv, or a "
         "CSV with the columns path, role, label, patient.", group="Run", role="place")
@@ -56,6 +36,12 @@ class Config:
     seed: int = setting(
         0, "Seed of splits, sampling, weights and resampling.", group="Run", low=0,
         high=2 ** 31 - 1)
+    training_seed: int = setting(
+        -1, "Seed of what training draws (new layers' weights, pairs, dropout), with the splits"
+        " and a random backbone left as they are; -1 is --seed.", group="Run", low=-1,
+        high=2 ** 31 - 1)
+    saved_model: bool = setting(
+        True, "Export the SavedModel after training and evaluating.", group="Run", role="place")
 
     # Data
     patient_regex: str = setting(
@@ -190,6 +176,14 @@ class Config:
     truth: str = setting(
         "", "With --predictions: a CSV with the columns name, label and optionally patient.",
         group="Evaluation", role="place")
+    systems: str = setting(
+        "resnet50,efficientnetb2,densenet161,vit_b16,resnet50_ca,densenet161_ca", "With "
+        "--mode=compare: the systems, backbones with _ca where cross-attention is added; the "
+        "others are set against the first.", group="Comparison", role="report")
+    ablate: bool = setting(
+        False, "With --mode=compare: also the first system with cross-attention without each of "
+        "its parts, with the other pairing, and with five training seeds.", group="Comparison",
+        role="report")
     # fmt: on
 
     def __post_init__(self):
@@ -210,19 +204,35 @@ class Config:
         if not self.store_dir:
             raise UserError("--store_dir must name a folder. Received: ''")
 
-    def model_settings(self):
-        """The settings that decide what is learned, as a dict."""
+    def settings(self, *roles):
+        """The settings of these roles (see `setting`), as a dict."""
         return {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.metadata["role"] in ("model", "data")
+            if f.metadata["role"] in roles
         }
+
+    def model_settings(self):
+        """The settings that decide what is learned, as a dict."""
+        return self.settings("model", "data")
+
+    @property
+    def window_range(self):
+        """The intensity window as (center, width), or None."""
+        return parse_window(self.window) if self.window else None
+
+    @property
+    def drawing_seed(self):
+        """The seed of what training draws."""
+        return self.seed if self.training_seed < 0 else self.training_seed
 
     def default_run_dir(self):
         """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""
         source = dict(self.model_settings(), data=str(pathlib.Path(self.data).absolute()))
         digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
         name = self.backbone + ("-ca" if self.cross_attention else "")
+        if self.mode == "compare":
+            name = "compare"
         return str(pathlib.Path("runs") / f"{name}-{digest}")
 
     def to_dict(self):
@@ -256,32 +266,6 @@ class Config:
         except ValueError as error:
             raise UserError(f"--config_json: {path} is not JSON: {error}.") from error
         return cls.from_dict(values, source=str(path))
-
-
-def check_value(field, value):
-    """Raises `UserError` where `value` is not of the field's type, choices or range."""
-    meta, expected = field.metadata, type(field.default)
-    if type(value) is not expected:
-        raise UserError(f"--{field.name} must be {expected.__name__}. Received: {value!r}")
-    if expected is str and not _is_text(value):
-        raise UserError(f"--{field.name} must be valid UTF-8 text. Received: {value!r}")
-    if meta["choices"] and value not in meta["choices"]:
-        names = ", ".join(choice for choice in meta["choices"] if choice)
-        raise UserError(f"--{field.name} must be one of {names}. Received: {value!r}")
-    if expected in (int, float):
-        low, high = meta["low"], meta["high"]
-        # Written so that NaN, which compares false with everything, is refused.
-        if not ((low is None or value >= low) and (high is None or value <= high)):
-            upper = "" if high is None else f" and at most {high}"
-            raise UserError(f"--{field.name} must be at least {low}{upper}. Received: {value}")
-
-
-def _is_text(value):
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in value
 
 
 def parse_window(text):

@@ -23,7 +23,8 @@ WRITTEN = (
     "config.json", "environment.json", "images.csv", "splits.csv", "weights.json", "splits",
     "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
     "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
-    "predictions_unreadable.csv", "evaluation_predictions.json",
+    "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
+    "systems", "comparison.csv", "comparison.md", "comparison.html",
 )  # fmt: skip
 
 
@@ -51,7 +52,9 @@ def start(config, frame):
             clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "config.json").exists():
-            _check_settings(Config.from_json(folder / "config.json"), config, folder)
+            before = Config.from_json(folder / "config.json")
+            _check_mode(before, config, folder)
+            _check_settings(before, config, folder)
             _check_images(folder, frame)
         # Kept as it was asked for, a later --config_json would clear this very folder.
         kept = dataclasses.replace(config, overwrite=False)
@@ -117,6 +120,14 @@ def require(folder, *names):
                 f"--run_dir: {folder} has no {name}. Train first: the same command with "
                 "--mode=train goes on where it stopped."
             )
+
+
+def _check_mode(old, new, folder):
+    if (old.mode == "compare") != (new.mode == "compare"):
+        raise UserError(
+            f"--run_dir: {folder} holds a run of --mode={old.mode}, not of --mode={new.mode}. Take "
+            "another --run_dir, or --overwrite it."
+        )
 
 
 def _check_settings(old, new, folder):

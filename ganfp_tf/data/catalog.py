@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import sys
 import warnings
 
 import pandas as pd
@@ -57,6 +58,17 @@ class Catalog:
 
     def _rows(self, mask):
         return self.frame[mask].reset_index(drop=True)
+
+
+def open_catalog(config, need):
+    """Reads the images of --data for "train" or "predict"; its warnings go to stderr."""
+    catalog = load_catalog(
+        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
+        window=config.window_range, nifti_slice=config.nifti_slice, need=need,
+    )  # fmt: skip
+    for warning in catalog.warnings:
+        print(f"ganfp: warning: {warning}", file=sys.stderr)
+    return catalog
 
 
 def load_catalog(

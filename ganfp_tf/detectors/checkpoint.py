@@ -57,7 +57,7 @@ class RunState:
                 path.unlink()
 
     def finish(self):
-        """Records that training is over; the optimizer's variables stay, in case it goes on."""
+        """Records that training is over, so that the same command does not train again."""
         if not self.finished:
             self.finished = True
             self._write_last()

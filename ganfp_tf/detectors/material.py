@@ -1,7 +1,6 @@
 """The images of a run, as the networks take them."""
 
 import dataclasses
-import sys
 
 import keras
 import numpy as np
@@ -9,9 +8,8 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files, runs
-from ganfp_tf.config import parse_window
+from ganfp_tf.config import Config
 from ganfp_tf.data import embed, embeddings, pairs
-from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build_backbone
 from ganfp_tf.models.siamese import compiled
@@ -31,7 +29,7 @@ class Material:
     frame: pd.DataFrame
     features: embeddings.Features
     pooled: np.ndarray
-    config: object
+    config: Config
 
     def rows(self, paths, role):
         """Row numbers of the images of `role` whose path is in `paths`, in the frame's order."""
@@ -47,7 +45,7 @@ class Material:
         if self.config.finetune == "none":
             return pairs.StoredInput(self.view(rows))
         return pairs.FileInput(
-            self.frame.iloc[rows], self.config.image_size, window=window_of(self.config),
+            self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,
         )  # fmt: skip
 
@@ -57,23 +55,12 @@ class Material:
             batches = self.view(rows).batches(self.config.embed_batch)
         else:
             dataset = embed.image_dataset(
-                self.frame.iloc[rows], self.config.image_size, window=window_of(self.config),
+                self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
                 nifti_slice=self.config.nifti_slice,
             )  # fmt: skip
             batches = dataset.batch(self.config.embed_batch)
         encoded = [np.asarray(networks.encode(batch), "float32") for batch in batches]
         return np.concatenate(encoded)
-
-
-def open_catalog(config, need):
-    """Reads the images of --data for "train" or "predict"; its warnings go to stderr."""
-    catalog = load_catalog(
-        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
-        window=window_of(config), nifti_slice=config.nifti_slice, need=need,
-    )  # fmt: skip
-    for warning in catalog.warnings:
-        print(f"ganfp: warning: {warning}", file=sys.stderr)
-    return catalog
 
 
 def prepare_runtime(config):
@@ -130,15 +117,10 @@ def open_material(frame, backbone, report, config, check=None):
         check(frame[frame["digest"].isin(store.missing(frame["digest"]))])
     computed = embed.fill(
         store, frame, compiled(backbone), size=config.image_size, batch=config.embed_batch,
-        window=window_of(config), nifti_slice=config.nifti_slice,
+        window=config.window_range, nifti_slice=config.nifti_slice,
     )  # fmt: skip
     features = store.view(frame["digest"])
     return Material(frame, features, features.pooled(), config), computed
-
-
-def window_of(config):
-    """The configured intensity window as (center, width), or None."""
-    return parse_window(config.window) if config.window else None
 
 
 def partners(material, real, generated, centres, *, seed):

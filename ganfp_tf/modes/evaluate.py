@@ -8,7 +8,8 @@ from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import reopen_material
 from ganfp_tf.reports import canvas, figures, plots, submission, tables
-from ganfp_tf.statistics.evaluation import can_show, evaluate_scores
+from ganfp_tf.statistics.evaluation import can_show
+from ganfp_tf.statistics.frames import evaluate_frame
 
 
 def run(config):
@@ -78,14 +79,16 @@ def report(scores, pairs, weights, folder, config):
     each = test.loc[test.index.repeat(partners)]
     flat = pairs.ravel().astype("float64")
     levels = {
-        "pairs_test": _evaluate(each.assign(score=flat, decision=(flat >= 0).astype(int)), config),
-        "images_test": _evaluate(test, config),
+        "pairs_test": evaluate_frame(
+            each.assign(score=flat, decision=(flat >= 0).astype(int)), config
+        ),
+        "images_test": evaluate_frame(test, config),
     }
     if len(crossed):
         crossed = crossed.assign(score=crossed["centered"])
-        levels["images_cross_fitted"] = _evaluate(crossed, config, strata="split_id")
+        levels["images_cross_fitted"] = evaluate_frame(crossed, config, strata="split_id")
     train = main[main["split"] == "train"]
-    levels["images_train"] = _evaluate(train, config)
+    levels["images_train"] = evaluate_frame(train, config)
     titles = {
         "pairs_test": f"test pairs ({partners} an image)",
         "images_test": "test images",
@@ -128,7 +131,7 @@ def score_predictions(config):
     joined = submission.join(
         submission.read_predictions(config.predictions), submission.read_truth(config.truth)
     )
-    evaluation = _evaluate(joined, config)
+    evaluation = evaluate_frame(joined, config)
     print(tables.evaluation_table([("predictions", evaluation.to_dict())]))
     print()
     print(can_show(evaluation))
@@ -140,15 +143,6 @@ def score_predictions(config):
              "levels": {"images": evaluation.to_dict()}, "can_show": can_show(evaluation)},
         )  # fmt: skip
         print(f"written: {path}")
-
-
-def _evaluate(frame, config, strata=None):
-    return evaluate_scores(
-        frame["label"].to_numpy(), frame["score"].to_numpy(), frame["decision"].to_numpy(),
-        frame["patient"].to_numpy(), resamples=config.bootstrap, permutations=config.permutations,
-        confidence=config.confidence, seed=config.seed,
-        strata=None if strata is None else frame[strata].to_numpy(),
-    )  # fmt: skip
 
 
 def _draw(test, crossed, levels, folder):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ganfp_tf import files, runs
+from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.material import checked_backbone, open_catalog, open_material
+from ganfp_tf.detectors.material import checked_backbone, open_material
 from ganfp_tf.reports import submission
 
 

@@ -4,16 +4,17 @@ import dataclasses
 import functools
 import json
 import sys
+import time
 
 import numpy as np
 
 from ganfp_tf import files, runs
+from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors import examples, siamese, training
 from ganfp_tf.detectors.material import (
     check_weights,
     make_backbone,
-    open_catalog,
     open_material,
     prepare_runtime,
 )
@@ -40,7 +41,9 @@ def run(config):
     if (folder / "weights.json").exists():
         check_weights(report, folder)
     files.write_json(folder / "weights.json", dataclasses.asdict(report))
+    started = time.monotonic()
     material, computed = open_material(catalog.frame, backbone, report, config)
+    _note_embedding(folder, computed, time.monotonic() - started)
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
     for split_id in splits["split_id"].unique():
@@ -65,8 +68,28 @@ def _train_split(config, material, rows, folder, split_id, backbone):
         if split_id == "main":
             with files.atomic_path(folder / "model.keras") as temporary:
                 networks.siamese().save(temporary)
+            files.write_json(folder / "model.json", _parameters(networks))
             if config.tensorboard:
                 examples.write(log, networks, material, rows, config, history)
+
+
+def _parameters(networks):
+    """How many numbers the Siamese network holds, and how many of them are trained."""
+    siamese_network = networks.siamese()
+    trained = networks.entry.trainable_weights + networks.comparator.trainable_weights
+    return {
+        "parameters": siamese_network.count_params(),
+        "trained_parameters": int(sum(np.prod(weight.shape) for weight in trained)),
+    }
+
+
+def _note_embedding(folder, images, seconds):
+    """Adds to embedding.json what the backbone has cost this run; nothing where all was stored."""
+    path = folder / "embedding.json"
+    before = files.read_json(path) if path.exists() else {"images": 0, "seconds": 0.0}
+    if images:
+        before = {"images": before["images"] + images, "seconds": before["seconds"] + seconds}
+    files.write_json(path, before)
 
 
 def _describe(catalog, folder):

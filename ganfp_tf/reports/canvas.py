@@ -49,12 +49,17 @@ def styled(draw):
     return wrapper
 
 
-@styled
 def save(figure, path):
     """Writes `figure` as PNG at 150 dpi, atomically; the same figure gives the same bytes."""
-    _settle(figure)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        write_png(figure, temporary)
+
+
+@styled
+def write_png(figure, target):
+    """Writes `figure` as PNG at 150 dpi to a path or a binary stream."""
+    _settle(figure)
+    figure.savefig(target, format="png", dpi=150, metadata={"Software": None})
 
 
 @styled

@@ -86,7 +86,7 @@ def patient_bootstrap(
     drawn = {}
     block = max(1, BLOCK // n)
     for start in range(0, resamples, block):
-        counts = _draw(patient_labels, min(block, resamples - start), rng)
+        counts = draw_patients(patient_labels, min(block, resamples - start), rng)
         weights = counts[:, patients]  # (R, n)
         figures = weighted_figures(labels, scores, decisions, weights)
         if strata is not None:
@@ -105,7 +105,7 @@ def majority_labels(labels, patients):
     return (2 * np.bincount(patients, weights=labels) >= np.bincount(patients)).astype(np.int64)
 
 
-def _draw(patient_labels, resamples, rng):
+def draw_patients(patient_labels, resamples, rng):
     """How often each patient occurs in each resample: (R, P) float64."""
     counts = np.zeros((resamples, len(patient_labels)))
     offsets = np.arange(resamples)[:, None]

@@ -1,0 +1,65 @@
+"""A run in a process of its own, so that its time and its memory are its own."""
+
+import dataclasses
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+from ganfp_tf import files
+
+PACKAGE = pathlib.Path(__file__).resolve().parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        code: exit code; minus the signal's number where one ended it.
+        seconds: wall clock, the start of Python and TensorFlow included.
+        peak_bytes: most memory it held at once; None where the system does not say.
+    """
+
+    code: int
+    seconds: float
+    peak_bytes: int | None
+
+
+def run(config, settings_path, log_path):
+    """Runs `config` with what it prints in a file; its bars and warnings stay on stderr.
+
+    Args:
+        config: its Config, run_dir included.
+        settings_path: where its settings are written, for this process and for who repeats it.
+        log_path: where its standard output goes, behind what is there.
+
+    Returns:
+        An `Outcome`.
+    """
+    files.write_json(settings_path, config.to_dict())
+    command = [sys.executable, "-m", PACKAGE.name, f"--config_json={settings_path}"]
+    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    started = time.monotonic()
+    with open(log_path, "a", encoding="utf-8") as log:
+        print(f"$ python {shlex.join(command[1:])}", file=log, flush=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, env=environment)
+        try:
+            code, peak = _wait(process)
+        except KeyboardInterrupt:
+            # The terminal has told the run as well; it ends what it writes.
+            process.wait()
+            raise
+    return Outcome(code, time.monotonic() - started, peak)
+
+
+def _wait(process):
+    if not hasattr(os, "wait4"):
+        return process.wait(), None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    # Kilobytes, except on a Mac.
+    return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

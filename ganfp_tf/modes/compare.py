@@ -1,0 +1,205 @@
+"""--mode=compare: several systems and ablations on the same splits, in one table."""
+
+import dataclasses
+
+import pandas as pd
+
+from ganfp_tf import files, jobs, runs
+from ganfp_tf.data.catalog import open_catalog
+from ganfp_tf.errors import UserError
+from ganfp_tf.reports import canvas, comparison, page, tables
+from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.systems import full_system, plan
+
+TITLE = "Systems compared"
+
+
+def run(config):
+    """Trains and evaluates what is not done yet, then writes comparison.csv, .md and .html."""
+    systems = plan(config)
+    catalog = open_catalog(config, "train")
+    folder = runs.start(config, catalog.frame)
+    print(f"run folder: {folder}")
+    for number, system in enumerate(systems, start=1):
+        run_system(system, folder, f"[{number}/{len(systems)}] {system.title}")
+    rows = [read_row(system, folder) for system in systems]
+    scores = {system.name: read_scores(system, folder) for system in systems}
+    if config.ablate:
+        rows.append(_mean_of_seeds(rows, scores, config))
+    _set_against(rows, scores, config)
+    write(rows, folder, _describe(catalog, config), config)
+
+
+def run_system(system, folder, title):
+    """Runs one system in a process of its own, unless it is done already.
+
+    Raises:
+        UserError: it did not end well; the same command goes on with it.
+    """
+    place = folder / "systems" / system.name
+    config = dataclasses.replace(system.config, run_dir=str(place))
+    settings = config.settings("model", "data", "report")
+    cost_path = place.with_name(f"{system.name}.cost.json")
+    before = files.read_json(cost_path) if cost_path.exists() else {}
+    if before.get("finished") and before["settings"] == settings:
+        print(f"{title}: done earlier; {_summary(read_row(system, folder))}", flush=True)
+        return
+    log = place.with_name(f"{system.name}.log")
+    print(f"{title}: running; what it prints is in {log}", flush=True)
+    outcome = jobs.run(config, place.with_name(f"{system.name}.json"), log)
+    cost = {
+        "finished": outcome.code == 0,
+        "seconds": before.get("seconds", 0.0) + outcome.seconds,
+        "peak_bytes": max(before.get("peak_bytes") or 0, outcome.peak_bytes or 0) or None,
+        "settings": settings,
+    }
+    files.write_json(cost_path, cost)
+    if outcome.code:
+        how = f"exit code {outcome.code}"
+        if outcome.code < 0:
+            how = f"killed by signal {-outcome.code}; with signal 9 memory often was too small"
+        raise UserError(
+            f"{system.title} did not end well ({how}). Its own message is above, its output in "
+            f"{log}. Mend the cause; the same command goes on from here."
+        )
+    print(f"{title}: {_summary(read_row(system, folder))}", flush=True)
+
+
+def read_row(system, folder):
+    """What a finished system was measured to be, as a `comparison.Row`."""
+    place = folder / "systems" / system.name
+    evaluation = files.read_json(place / "evaluation.json")
+    model = files.read_json(place / "model.json")
+    embedding = files.read_json(place / "embedding.json")
+    cost = files.read_json(place.with_name(f"{system.name}.cost.json"))
+    return comparison.Row(
+        name=system.name, title=system.title, ablates=system.ablates,
+        settings={
+            "backbone": system.config.backbone, "cross_attention": system.config.cross_attention,
+            "similarity": system.config.similarity, "pairing": system.config.pairing,
+            "training_seed": system.config.drawing_seed,
+        },
+        weights=evaluation["weights"], levels=evaluation["levels"],
+        cost={
+            "parameters": model["parameters"], "trained_parameters": model["trained_parameters"],
+            "seconds": cost["seconds"], "embedding_seconds": embedding["seconds"],
+            "embedded_images": embedding["images"], "peak_bytes": cost["peak_bytes"],
+        },
+    )  # fmt: skip
+
+
+def read_scores(system, folder):
+    """Scores of the images that the systems are compared on, those of folds where there are any.
+
+    Returns:
+        DataFrame with split_id, name, patient, label, decision and score; scores of a split less
+        their mean on its validation images, as the evaluation has them.
+    """
+    text = {"split_id": str, "name": str, "patient": str}
+    frame = pd.read_csv(
+        folder / "systems" / system.name / "scores.csv", dtype=text, keep_default_na=False
+    )
+    validation = frame[frame["split"] == "validation"].groupby("split_id")["score"].mean()
+    tested = frame[frame["split"] == "test"]
+    crossed = tested[tested["split_id"] != "main"]
+    if len(crossed):
+        centre = crossed["split_id"].map(validation)
+        return crossed.assign(score=crossed["score"] - centre).reset_index(drop=True)
+    return tested.reset_index(drop=True)
+
+
+def _mean_of_seeds(rows, scores, config):
+    """The row of the mean score over the training seeds, decided by the majority of them."""
+    full = next(row for row in rows if row.name == full_system(plan(config)).name)
+    members = [
+        row for row in rows
+        if {**row.settings, "training_seed": 0} == {**full.settings, "training_seed": 0}
+    ]  # fmt: skip
+    frames = [scores[row.name] for row in members]
+    name = f"{full.name}-mean_of_seeds"
+    scores[name] = frames[0].assign(
+        score=sum(frame["score"] for frame in frames) / len(frames),
+        decision=(2 * sum(frame["decision"] for frame in frames) > len(frames)).astype(int),
+    )
+    strata = "split_id" if full.level == comparison.CROSSED else None
+    return comparison.Row(
+        name=name, title=f"{full.title} mean score of {len(members)} training seeds",
+        ablates=full.name, settings=full.settings | {"training_seed": "mean"},
+        weights=full.weights,
+        levels={full.level: evaluate_frame(scores[name], config, strata=strata).to_dict()},
+    )  # fmt: skip
+
+
+def _set_against(rows, scores, config):
+    """Gives each system its difference to the first, each ablation its to what it was taken from.
+
+    Raises:
+        UserError: the systems were not scored on the same images.
+    """
+    by_name = {row.name: row for row in rows}
+    same = ["split_id", "name", "patient", "label"]
+    for number, row in enumerate(rows):
+        reference = by_name[row.ablates] if row.ablates else rows[0]
+        if reference is row:
+            continue
+        ours, theirs = scores[row.name], scores[reference.name]
+        if not ours[same].equals(theirs[same]):
+            raise UserError(
+                f"{row.title} and {reference.title} were not scored on the same images. Compare "
+                "anew with --overwrite."
+            )
+        difference = paired_bootstrap(
+            ours["label"].to_numpy(), ours["score"].to_numpy(), theirs["score"].to_numpy(),
+            ours["patient"].to_numpy(), resamples=config.bootstrap, confidence=config.confidence,
+            seed=config.seed,
+            strata=ours["split_id"].to_numpy() if row.level == comparison.CROSSED else None,
+        )  # fmt: skip
+        rows[number] = dataclasses.replace(
+            row, reference=reference.title, difference=difference
+        )  # fmt: skip
+
+
+def write(rows, folder, data, config):
+    """Writes the comparison's files and prints its table."""
+    parts = comparison.sections(rows, data=data, folds=config.folds, confidence=config.confidence)
+    for section in parts:
+        if section.picture:
+            canvas.save(section.picture.figure, folder / section.picture.path)
+    files.write_csv(folder / "comparison.csv", comparison.as_frame(rows))
+    files.write_text(folder / "comparison.md", page.as_markdown(TITLE, parts))
+    files.write_text(folder / "comparison.html", page.as_html(TITLE, parts))
+    shown = [
+        (row.title, row.weights.get("source", "-"), tables.format_interval(*row.auc[:3]),
+         tables.format_p(row.auc[3]), *comparison.difference_cells(row))
+        for row in rows
+    ]  # fmt: skip
+    print()
+    print(tables.text_table(
+        ["system", "backbone weights", "AUC", "p", "AUC less its reference's", "p of that"], shown
+    ))  # fmt: skip
+    print()
+    for paragraph in parts[0].text:
+        print(paragraph)
+    print(f"written: {folder}/comparison.html, .md and .csv")
+
+
+def _summary(row):
+    value, low, high, p = row.auc
+    metrics = row.levels[row.level]["metrics"]
+    text = (
+        f"AUC {tables.format_interval(value, low, high)}, p {tables.format_p(p)} "
+        f"({metrics['n']['value']} images), {row.cost['seconds']:.0f} s"
+    )
+    peak = row.cost["peak_bytes"]
+    return text + (f", {peak / 1e9:.1f} GB" if peak else "")
+
+
+def _describe(catalog, config):
+    real, generated = catalog.labelled, catalog.generated
+    used = int((real["label"] == 1).sum())
+    return (
+        f"Measured on {config.data}: {len(real)} real images of {real['patient'].nunique()} "
+        f"patients ({used} used, {len(real) - used} not used) and {len(generated)} generated ones, "
+        f"resized to {config.image_size} x {config.image_size} pixels."
+    )

@@ -1,0 +1,94 @@
+"""Charts of several systems side by side. Each function returns a matplotlib Figure."""
+
+import math
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from ganfp_tf.reports.canvas import (
+    DASHED,
+    FOURTH,
+    INK,
+    LINE,
+    QUIET,
+    THIRD,
+    UNUSED,
+    USED,
+    styled,
+    titled,
+)
+
+# The four figures of the paper's Table 1 and Figure 4.
+PAIR_FIGURES = {"f1": ("F1", USED), "precision": ("precision", UNUSED),
+                "recall": ("recall", THIRD), "accuracy": ("accuracy", FOURTH)}  # fmt: skip
+
+
+@styled
+def auc_chart(rows, *, title, note=""):
+    """AUC with its interval, a line a system, and the line of chance.
+
+    Args:
+        rows: (name, value, low, high, quiet) each; a quiet one is drawn in grey.
+        title, note: above the chart.
+    """
+    figure, axes = titled(8.0, 1.3 + 0.34 * len(rows), title, note)
+    places = np.arange(len(rows))[::-1]
+    axes.axvline(0.5, color=LINE, linewidth=1, linestyle=DASHED)
+    axes.annotate(
+        "chance", (0.5, 0), xycoords=("data", "axes fraction"), xytext=(3, 3),
+        textcoords="offset points", color=QUIET,
+    )  # fmt: skip
+    for place, (_, value, low, high, quiet) in zip(places, rows, strict=True):
+        if not _known(value):
+            axes.text(0.5, place, "not defined", color=QUIET, va="center", ha="center")
+            continue
+        color = QUIET if quiet else UNUSED
+        if _known(low) and _known(high):
+            axes.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
+        axes.plot(value, place, "o", color=color, markersize=6)
+        axes.text(1.02, place, f"{value:.2f}", color=color, va="center")
+    axes.set_yticks(places, [name for name, *_ in rows])
+    axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="AUC")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+@styled
+def pair_chart(rows, *, title, note=""):
+    """F1, precision, recall and accuracy of each system, with intervals, as the paper's Figure 4.
+
+    Args:
+        rows: (name, ours, paper) each: `ours` maps a figure to (value, low, high), `paper` a figure
+            to the paper's value, or is None.
+        title, note: above the chart.
+    """
+    figure, axes = titled(max(6.0, 1.6 + 1.35 * len(rows)), 4.6, title, note)
+    width = 0.8 / len(PAIR_FIGURES)
+    marked = False
+    for number, (key, (label, color)) in enumerate(PAIR_FIGURES.items()):
+        places = np.arange(len(rows)) + (number - 1.5) * width
+        values = [ours[key][0] for _, ours, _ in rows]
+        axes.bar(places, values, width * 0.92, color=color, alpha=0.75, label=label)
+        for place, (_, ours, paper) in zip(places, rows, strict=True):
+            _, low, high = ours[key]
+            if _known(low) and _known(high):
+                axes.plot([place, place], [low, high], color=INK, linewidth=1.2)
+            if paper:
+                axes.plot(
+                    place, paper[key], "D", color="white", markeredgecolor=INK, markersize=5,
+                    label="the paper's" if not marked else None,
+                )  # fmt: skip
+                marked = True
+    axes.set_xticks(np.arange(len(rows)), [name.replace(" + ", "\n+ ") for name, *_ in rows])
+    axes.tick_params(axis="x", length=0)
+    axes.set(ylim=(0, 1.02), xlim=(-0.6, len(rows) - 0.4))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2
+    )  # fmt: skip
+    return figure
+
+
+def _known(value):
+    return value is not None and not math.isnan(value)

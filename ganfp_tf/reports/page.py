@@ -1,0 +1,76 @@
+"""A report of sections, as Markdown and as one HTML file that needs nothing else."""
+
+import base64
+import dataclasses
+import io
+
+import jinja2
+
+from ganfp_tf.reports.canvas import write_png
+from ganfp_tf.reports.tables import escape_markdown, markdown_table, printable
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure in a section.
+
+    Attributes:
+        figure: a matplotlib Figure.
+        path: its file, relative to the report, for Markdown.
+        alt: what it shows, for who cannot see it.
+    """
+
+    figure: object
+    path: str
+    alt: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a report: a heading, paragraphs, then a table or a picture or both.
+
+    Attributes:
+        title: the heading.
+        text: paragraphs of plain text.
+        headers, rows: the table's; cells are plain text.
+        notes: paragraphs under the table.
+        picture: a `Picture`, or None.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    rows: tuple[tuple, ...] = ()
+    notes: tuple[str, ...] = ()
+    picture: Picture | None = None
+
+
+def as_markdown(title, sections):
+    """The report as Markdown; whatever Markdown or HTML would read in a text is escaped."""
+    parts = [f"# {escape_markdown(title)}\n"]
+    for section in sections:
+        parts.append(f"## {escape_markdown(section.title)}\n")
+        parts += [escape_markdown(paragraph) + "\n" for paragraph in section.text]
+        if section.rows:
+            parts.append(markdown_table(section.headers, section.rows))
+        if section.picture:
+            parts.append(f"![{escape_markdown(section.picture.alt)}]({section.picture.path})\n")
+        parts += [escape_markdown(paragraph) + "\n" for paragraph in section.notes]
+    return "\n".join(parts)
+
+
+def as_html(title, sections):
+    """The report as one HTML file: pictures within, no script, no request, every text escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ganfp_tf.reports"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["printable"] = printable
+    environment.filters["data_uri"] = _data_uri
+    return environment.get_template("page.html").render(title=title, sections=sections)
+
+
+def _data_uri(figure):
+    stream = io.BytesIO()
+    write_png(figure, stream)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,22 @@
+"""Several tests at once."""
+
+import numpy as np
+
+
+def holm(p_values):
+    """Adjusted p-values of Holm (1979): all below alpha hold together at level alpha.
+
+    Args:
+        p_values: (m,) between 0 and 1; may be empty.
+
+    Returns:
+        (m,) float64, in the order of `p_values`.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must have shape (m,) and lie in [0, 1]. Received: {p_values}")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    out = np.empty_like(p)
+    out[order] = np.minimum(adjusted, 1.0)
+    return out

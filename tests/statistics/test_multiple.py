@@ -1,0 +1,36 @@
+"""Holm's correction."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganfp_tf.statistics.multiple import holm
+
+
+def test_by_hand():
+    # Sorted .01, .02, .03, .04 times 4, 3, 2, 1, each at least the one before.
+    np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+    assert holm([0.03]).tolist() == [0.03]
+    assert holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_is_the_closed_test_of_bonferroni(p):
+    """A hypothesis falls when every intersection it is in falls by Bonferroni (Marcus 1976)."""
+    for i, adjusted in enumerate(holm(p)):
+        sets = [
+            s for size in range(1, len(p) + 1)
+            for s in itertools.combinations(range(len(p)), size) if i in s
+        ]  # fmt: skip
+        closed = max(min(1.0, len(s) * min(p[j] for j in s)) for s in sets)
+        assert adjusted == pytest.approx(closed)
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 1.1], [-0.1], [float("nan")], [[0.1]]])
+def test_what_is_no_p_value_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"lie in \[0, 1\]. Received"):
+        holm(wrong)

@@ -1,0 +1,35 @@
+"""A run in its own process: what it prints, how it ends, what it costs."""
+
+import json
+import os
+
+from ganfp_tf import jobs
+from ganfp_tf.config import Config
+
+
+def test_a_refused_run_says_so_on_stderr_and_in_its_code(tmp_path, capfd):
+    config = Config(mode="evaluate", run_dir=str(tmp_path / "nothing"))
+    outcome = jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+    assert outcome.code == 2
+    assert "is not a folder. Train first" in capfd.readouterr().err
+    assert json.loads((tmp_path / "a.json").read_text()) == config.to_dict()
+    assert (tmp_path / "a.log").read_text().startswith("$ python -m ganfp_tf --config_json=")
+    assert outcome.seconds > 0
+    # Python alone takes more than a megabyte and, without TensorFlow, less than 300.
+    assert 1e6 < outcome.peak_bytes < 3e8
+
+
+def test_the_package_is_found_from_another_folder(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    config = Config(mode="evaluate", run_dir="nothing")
+    assert jobs.run(config, tmp_path / "a.json", tmp_path / "a.log").code == 2
+    assert "No module" not in capfd.readouterr().err
+    assert os.environ["PYTHONPATH"] == "elsewhere"
+
+
+def test_the_log_grows(tmp_path):
+    config = Config(mode="evaluate", run_dir="nothing")
+    for _ in range(2):
+        jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+    assert (tmp_path / "a.log").read_text().count("$ python") == 2
