@@ -50,8 +50,17 @@ def strategy_scope(config):
             f"--distribute=mirrored shares the blocks of a step among {len(devices)} devices; "
             f"{blocks} blocks do not divide evenly. Set --blocks to a multiple of {len(devices)}."
         )
-    with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
+    with _mirrored(tuple(device.name for device in devices)).scope():
         yield
+
+
+@functools.cache
+def _mirrored(devices):
+    """One strategy a process: a second one would number its reductions from the start again.
+
+    TensorFlow remembers the shape that each number had, and stops where another network's differs.
+    """
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def fit(make_networks, material, rows, folder, config, log):
@@ -68,11 +77,11 @@ def fit(make_networks, material, rows, folder, config, log):
     Returns:
         `siamese.Networks` with the best weights, and the history: one dict an epoch.
     """
-    keras.utils.set_random_seed(config.seed)
+    keras.utils.set_random_seed(config.drawing_seed)
     with strategy_scope(config):
         networks = make_networks()
         siamese.standardize(
-            networks, material, (rows.train_real, rows.train_generated), config.seed
+            networks, material, (rows.train_real, rows.train_generated), config.drawing_seed
         )
         trainer = build_trainer(networks.entry, networks.comparator)
         compile_trainer(trainer, config)
@@ -110,23 +119,53 @@ def fit(make_networks, material, rows, folder, config, log):
     return networks, state.history
 
 
+class _MeanFirst:
+    """Of an optimiser: gradients become the mean over all devices before anything is done to them.
+
+    Keras clips each device's gradients on their own and sums them then: where they are clipped,
+    two devices would make other steps than one. It also asks each device on its own whether loss
+    scaling has overflowed, and only one of them might then take the step.
+    """
+
+    def apply(self, grads, trainable_variables=None):
+        if _devices() > 1:
+            found = [gradient for gradient in grads if gradient is not None]
+            mean = tf.distribute.ReduceOp.MEAN
+            reduced = iter(tf.distribute.get_replica_context().all_reduce(mean, found))
+            grads = [None if gradient is None else next(reduced) for gradient in grads]
+        super().apply(grads, trainable_variables)
+
+
+class AdamW(_MeanFirst, keras.optimizers.AdamW):
+    pass
+
+
+class LossScaling(_MeanFirst, keras.mixed_precision.LossScaleOptimizer):
+    pass
+
+
+def _devices():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def compile_trainer(trainer, config):
-    """AdamW on a cosine with warm-up, binary cross-entropy from logits."""
+    """AdamW on a cosine with warm-up, binary cross-entropy from logits; in the strategy's scope."""
     total = config.epochs * config.steps_per_epoch
     warmup = round(total * config.warmup)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else config.learning_rate, max(total - warmup, 1),
         warmup_target=config.learning_rate if warmup else None, warmup_steps=warmup,
     )  # fmt: skip
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=config.weight_decay, global_clipnorm=1.0
-    )
+    scaled = config.mixed_precision and keras.config.dtype_policy().name == "mixed_float16"
+    adam_w = keras.optimizers.AdamW if scaled else AdamW
+    # Keras sums what the devices hand in: each clips the mean to its share of a norm of 1.
+    optimizer = adam_w(schedule, weight_decay=config.weight_decay, global_clipnorm=1.0 / _devices())
     # What is not a kernel is not decayed: a scale pulled to zero is no simpler a function.
     optimizer.exclude_from_weight_decay(
         var_names=["bias", "gamma", "beta", "log_temperature", "channel_weights"]
     )
-    if config.mixed_precision and keras.mixed_precision.dtype_policy().name == "mixed_float16":
-        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    if scaled:
+        optimizer = LossScaling(optimizer)
     trainer.compile(
         optimizer=optimizer,
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -141,12 +180,12 @@ def training_pairs(material, rows, centres, config, first_step):
     weights = pairs.class_weights(labels, config.class_weighted)
     dataset = pairs.steps(first_step).apply(
         pairs.sample_real(
-            weights, blocks=config.blocks, count=config.real_per_batch, seed=config.seed
+            weights, blocks=config.blocks, count=config.real_per_batch, seed=config.drawing_seed
         )
     )
     images, count = len(rows.train_generated), config.generated_per_batch
     if config.pairing == "random":
-        choose = pairs.pair_random(images, count=count, seed=config.seed)
+        choose = pairs.pair_random(images, count=count, seed=config.drawing_seed)
     else:
         near = materials.neighbours(
             material, rows.train_real, rows.train_generated, centres, config.neighbours
@@ -155,7 +194,7 @@ def training_pairs(material, rows, centres, config, first_step):
         choose = functools.partial(pairs.pair_nearest, near)
         if config.pairing == "mixed":
             choose = functools.partial(pairs.pair_mixed, near, images)
-        choose = choose(count=count, seed=config.seed)
+        choose = choose(count=count, seed=config.drawing_seed)
     real, generated = material.inputs(rows.train_real), material.inputs(rows.train_generated)
     dataset = dataset.apply(choose).apply(pairs.look_up(real, generated))
     dataset = dataset.apply(pairs.add_labels(labels)).prefetch(tf.data.AUTOTUNE)
