@@ -53,6 +53,8 @@ def test_html_is_whole_and_keeps_text_text(sections):
     assert "script" not in names and "link" not in names and "a" not in names
     assert page.cells == ["a", "b", "x", EVIL, "y", "2"]
     assert EVIL in page.texts
+    # A long cell is broken into lines.
+    assert [attributes for tag, attributes in page.tags if tag == "td"] == [{"class": "long"}, {}]
     (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
     assert image["src"].startswith("data:image/png;base64,iVBOR")
     assert image["alt"] == EVIL
