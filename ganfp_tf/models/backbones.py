@@ -12,7 +12,9 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.models import densenet161, efficientnet_lite, vit_b16
 from ganfp_tf.models.builders import CaffeScaling as CaffeScaling  # registered by being imported
 from ganfp_tf.models.builders import (
+    build_densenet121,
     build_efficientnetb2,
+    build_efficientnetv2b0,
     build_resnet50,
     build_tiny,
     caffe_scaling,
@@ -20,6 +22,8 @@ from ganfp_tf.models.builders import (
     lite_scaling,
     symmetric_scaling,
 )
+from ganfp_tf.models.timm_names import densenet161_places, vit_b16_places
+from ganfp_tf.models.timm_weights import TimmWeights, is_safetensors
 from ganfp_tf.models.weights import PublishedFile, WeightsReport, load_weights, weights_digest
 
 MINIMUM_SIDE = 32  # Five halvings leave one position.
@@ -44,25 +48,15 @@ class Backbone:
     imagenet: Callable[[keras.Model], str] | None = None
     """Puts ImageNet weights into the network and returns their source; None: nobody has any."""
     load_file: Callable[[keras.Model, str], None] | None = None
-    """Puts a file's weights into the network; None: `weight_files` does, layer by layer."""
+    """Puts a Keras file's weights into the network; None: `weight_files` does, layer by layer."""
     parts: Callable[[keras.Model], list[keras.layers.Layer]] = lambda network: network.layers
     """Network -> the layers that `last_stage` speaks of."""
+    timm: TimmWeights | None = None
+    """Reads timm's `.safetensors` file of the network; None: no such file can be read."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TimmOnly:
-    """ImageNet weights that Keras does not publish."""
-
-    backbone: str
-    checkpoint: str
-
-    def load(self, network):
-        """Raises `UserError`: says where the weights are."""
-        raise UserError(
-            f"Keras publishes no file of {self.backbone}; its ImageNet weights come as timm "
-            f"safetensors ({self.checkpoint}), which are not read yet"
-        )
-
+DENSENET161 = TimmWeights("densenet161.tv_in1k", densenet161_places)
+VIT_B16 = TimmWeights("vit_base_patch16_224.augreg2_in21k_ft_in1k", vit_b16_places)
 
 BACKBONES: dict[str, Backbone] = {
     "tiny": Backbone(build_tiny, 32, 11_088, symmetric_scaling, ("block3_",)),
@@ -103,7 +97,8 @@ BACKBONES: dict[str, Backbone] = {
         26_691_936,
         imagenet_scaling,
         ("features_denseblock4_", "features_norm5"),
-        TimmOnly("densenet161", "densenet161.tv_in1k").load,
+        DENSENET161.load,
+        timm=DENSENET161,
     ),
     "vit_b16": Backbone(
         vit_b16.build_network,
@@ -111,9 +106,33 @@ BACKBONES: dict[str, Backbone] = {
         85_798_656,
         symmetric_scaling,
         ("transformer_block_12", "ln"),
-        TimmOnly("vit_b16", "vit_base_patch16_224.augreg2_in21k_ft_in1k").load,
+        VIT_B16.load,
         vit_b16.load_file,
         vit_b16.parts,
+        VIT_B16,
+    ),
+    "densenet121": Backbone(
+        build_densenet121,
+        1024,
+        7_037_504,
+        imagenet_scaling,
+        ("conv5_", "bn"),
+        PublishedFile(
+            HUB + "tensorflow/keras-applications/densenet/"
+            "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "30ee3e1110167f948a6b9946edeeb738",
+        ).load,
+    ),
+    "efficientnetv2b0": Backbone(
+        build_efficientnetv2b0,
+        1280,
+        5_919_312,
+        imagenet_scaling,
+        ("block6", "top_"),
+        PublishedFile(
+            HUB + "tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b0_notop.h5",
+            "893217f2bb855e2983157299931e43ff",
+        ).load,
     ),
 }
 
@@ -157,8 +176,9 @@ def build_backbone(
         )
     with _seeded(seed):
         network = entry.build(image_size)
-    if entry.load_file and weights not in ("auto", "imagenet", "none"):
-        entry.load_file(network, weights)
+    load_file = _file_loader(name, weights)
+    if load_file:
+        load_file(network, weights)
         source, pretrained, warning = pathlib.Path(weights).name, True, ""
     else:
         source, pretrained, warning = load_weights(
@@ -229,6 +249,23 @@ def _entry(name):
     if name not in BACKBONES:
         raise UserError(f"--backbone must be one of {', '.join(BACKBONES)}. Received: {name!r}")
     return BACKBONES[name]
+
+
+def _file_loader(name, weights):
+    """The function that puts a file into the network; None: `load_weights` knows what to do."""
+    if weights in ("auto", "imagenet", "none"):
+        return None
+    entry = _entry(name)
+    if not is_safetensors(weights):
+        return entry.load_file
+    if entry.timm is None:
+        takers = ", ".join(key for key, other in BACKBONES.items() if other.timm)
+        raise UserError(
+            f"{pathlib.Path(weights).name} is a timm .safetensors file, which {takers} take, and "
+            f"{name} does not. Hand in a Keras .h5, .weights.h5 or .keras file, or choose another "
+            "--backbone."
+        )
+    return entry.timm.load_file
 
 
 @contextlib.contextmanager

@@ -66,8 +66,27 @@ def build_tiny(image_size):
 
 def build_resnet50(image_size):
     """ResNet50 (He et al., 2016), (B, S, S, 3) in Caffe's scaling -> (B, S/32, S/32, 2048)."""
-    network = keras.applications.ResNet50(
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
+    return _application(keras.applications.ResNet50, image_size)
+
+
+def build_densenet121(image_size):
+    """DenseNet-121 (Huang et al., 2017), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1024)."""
+    return _application(keras.applications.DenseNet121, image_size)
+
+
+def build_efficientnetv2b0(image_size):
+    """EfficientNetV2-B0 (Tan and Le, 2021), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1280).
+
+    Keras's own network scales in front of the stem; here `imagenet_scaling` does.
+    """
+    return _application(
+        keras.applications.EfficientNetV2B0, image_size, include_preprocessing=False
+    )
+
+
+def _application(constructor, image_size, **options):
+    network = constructor(
+        include_top=False, weights=None, input_shape=(image_size, image_size, 3), **options
     )
     return keras.Model(network.input, network.output, name="network")
 

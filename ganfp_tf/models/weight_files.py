@@ -48,7 +48,7 @@ def read_entries(path):
     if not path.is_file():
         raise UserError(
             f"No such weight file: {path}. --weights takes auto, imagenet, none or the path of a "
-            "Keras .h5, .weights.h5 or .keras file."
+            "Keras .h5, .weights.h5 or .keras file or of a timm .safetensors file."
         )
     source = path
     try:
@@ -58,7 +58,7 @@ def read_entries(path):
         elif not h5py.is_hdf5(path):
             raise UserError(
                 f"{path.name} is neither HDF5 nor a .keras file. --weights takes a Keras .h5, "
-                ".weights.h5 or .keras file."
+                ".weights.h5 or .keras file or a timm .safetensors file."
             )
         with h5py.File(source, "r") as file:
             root = file.get("model_weights", file)
@@ -174,9 +174,9 @@ def assign(network, entries, source):
     if len(by_name) != len(found) or set(by_name) != wanted:
         raise UserError(
             f"{source} does not fit the backbone: expected {len(layers)} layers with weights, "
-            f"found {len(found)}. Missing: {_some(wanted - set(by_name))}. Not of this backbone: "
-            f"{_some(set(by_name) - wanted)}. Choose the --backbone the file was made with, and "
-            "save it without its top."
+            f"found {len(found)}. Missing: {some_names(wanted - set(by_name))}. Not of this "
+            f"backbone: {some_names(set(by_name) - wanted)}. Choose the --backbone the file was "
+            "made with, and save it without its top."
         )
     for layer in layers:
         shapes = [tuple(weight.shape) for weight in layer.weights]
@@ -227,6 +227,7 @@ def _slots(network):
     return slots
 
 
-def _some(names):
+def some_names(names):
+    """The first three names and how many more there are, for messages; "none" where none is."""
     names = sorted(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "") or "none"

@@ -5,16 +5,13 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import threading
-import urllib.request
 
 import keras
 import numpy as np
 
 from ganfp_tf.errors import UserError
+from ganfp_tf.models.hub import is_reachable
 from ganfp_tf.models.weight_files import assign, read_entries
-
-ONLINE_SECONDS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,27 +76,6 @@ class PublishedFile:
                 f"the download of {self.url} failed ({error}). Download it elsewhere and put it "
                 f"into {where}"
             ) from None
-
-
-def is_reachable(url, seconds=ONLINE_SECONDS):
-    """Does a HEAD request to `url` succeed? Answers within `seconds`, proxies included.
-
-    In a thread, because looking up a host's name knows no timeout.
-    """
-    answers = []
-
-    def ask():
-        request = urllib.request.Request(url, method="HEAD")
-        with (
-            contextlib.suppress(Exception),
-            urllib.request.urlopen(request, timeout=seconds) as reply,
-        ):
-            answers.append(reply.status)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers == [200]
 
 
 def load_weights(network, name, weights, *, imagenet, seed):

@@ -21,8 +21,9 @@ def with_slow(*slow):
     return [pytest.param(name, marks=marks.get(name, ())) for name in NAMES]
 
 
-# What the two largest pass by default is their contract and their scaling.
-LARGE_SLOW = with_slow("densenet161", "vit_b16")
+# By default the two largest, and those beyond the paper, pass their contract and their scaling.
+FURTHER = ("densenet121", "efficientnetv2b0")
+MOSTLY_SLOW = with_slow("densenet161", "vit_b16", *FURTHER)
 
 # Published counts of weights without the top, and the side of the feature map at 64 and 97 pixels
 # (None where 97 is refused).
@@ -42,6 +43,9 @@ PUBLISHED = {
     # timm lists 86,567,656 for vit_base_patch16_224: less 768x1000+1000 of the head. It knows
     # 14 x 14 + 1 positions, at 64 pixels 4 x 4 + 1.
     "vit_b16": (86_567_656 - 769_000 - (197 - 17) * 768, 4, None),
+    # Keras's summaries without top.
+    "densenet121": (7_037_504, 2, 3),
+    "efficientnetv2b0": (5_919_312, 2, 4),
 }
 # Where the count depends on the image size: at 224 pixels.
 PUBLISHED_AT_224 = {"vit_b16": 86_567_656 - 769_000}
@@ -54,6 +58,8 @@ OWN_SCALING = {
     "resnet50": (96.061, -16.779, -113.680),  # BGR less (103.939, 116.779, 123.68)
     "densenet161": (-1.946657, -0.285014, 1.681394),  # (x / 255 - mean) / deviation
     "vit_b16": (-0.9215686, -0.2156863, 0.5686275),  # x / 127.5 - 1
+    "densenet121": (-1.946657, -0.285014, 1.681394),  # (x / 255 - mean) / deviation
+    "efficientnetv2b0": (-1.946657, -0.285014, 1.681394),  # (x / 255 - mean) / deviation
 }
 IMAGENET_SCALING = (-1.946657, -0.285014, 1.681394)
 
@@ -131,7 +137,7 @@ def test_what_reaches_the_stem(name, normalization, built):
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=2e-5)
 
 
-@pytest.mark.parametrize("name", with_slow("densenet161"))
+@pytest.mark.parametrize("name", with_slow("densenet161", *FURTHER))
 def test_odd_sides_work(name):
     side = PUBLISHED[name][2]
     if side is None:
@@ -148,7 +154,7 @@ def test_too_small_a_side_is_refused(name):
         build_backbone(name, image_size=31, weights="none")
 
 
-@pytest.mark.parametrize("name", LARGE_SLOW)
+@pytest.mark.parametrize("name", MOSTLY_SLOW)
 def test_random_weights_depend_on_the_seed_alone(name, built):
     digest = built(name)[1].digest
     build_backbone("tiny", image_size=32, weights="none", seed=9)
@@ -202,7 +208,7 @@ def normalization_layers(model):
     }
 
 
-@pytest.mark.parametrize("name", LARGE_SLOW)
+@pytest.mark.parametrize("name", MOSTLY_SLOW)
 def test_finetune_says_what_a_step_changes(name):
     model, _ = build_backbone(name, image_size=SIDE, weights="none", finetune="all")
     names = set(weights_of(model, name))
@@ -223,7 +229,7 @@ def test_finetune_says_what_a_step_changes(name):
     assert changed_by_one_step(model, name) == expected
 
 
-@pytest.mark.parametrize("name", LARGE_SLOW)
+@pytest.mark.parametrize("name", MOSTLY_SLOW)
 def test_saves_and_loads_the_same_model(name, built, tmp_path):
     model, report = built(name)
     model.save(tmp_path / "backbone.keras")
@@ -239,7 +245,7 @@ def test_saves_and_loads_the_same_model(name, built, tmp_path):
     assert len(loaded.trainable_weights) == len(kept) > 0
 
 
-@pytest.mark.parametrize("name", with_slow("efficientnetb2", "densenet161", "vit_b16"))
+@pytest.mark.parametrize("name", with_slow("efficientnetb2", "densenet161", "vit_b16", *FURTHER))
 def test_exports_the_same_model(name, built, tmp_path):
     model, _ = built(name)
     model.export(tmp_path / "saved_model", verbose=False)
@@ -258,7 +264,7 @@ def bfloat16():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name", LARGE_SLOW)
+@pytest.mark.parametrize("name", MOSTLY_SLOW)
 def test_mixed_precision(name, bfloat16):
     model, report = build_backbone(name, image_size=SIDE, weights="none")
     tokens = model(pixels())
@@ -275,8 +281,8 @@ def test_mixed_precision(name, bfloat16):
     [
         (
             dict(name="resnet51"),
-            "one of tiny, efficientnetlite0, efficientnetb2, resnet50, densenet161, vit_b16"
-            ".*'resnet51'",
+            "one of tiny, efficientnetlite0, efficientnetb2, resnet50, densenet161, vit_b16, "
+            "densenet121, efficientnetv2b0.*'resnet51'",
         ),
         (dict(name="tiny", normalization="caffe"), "--normalization must be backbone or imagenet"),
         (dict(name="tiny", finetune="head"), "--finetune must be none, last_stage or all"),

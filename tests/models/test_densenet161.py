@@ -1,15 +1,11 @@
-"""DenseNet-161: torch's names and shapes, torch's padding, where its weights are said to be."""
-
-import re
+"""DenseNet-161: torch's names and shapes, torch's padding, Keras files of weights."""
 
 import keras
 import numpy as np
 import pytest
 
-from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import BACKBONES, build_backbone
+from ganfp_tf.models.backbones import build_backbone
 from ganfp_tf.models.densenet161 import build_network
-from ganfp_tf.models.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +56,6 @@ def test_the_stem_pads_alike_on_all_sides(network):
     # Places 0, 2, 4, ... of the padded 70: rows -3..3 hold 4 pixels, -1..5 hold 6, 59..65 hold 5.
     alone = np.array([4, 6] + [7] * 29 + [5])
     np.testing.assert_allclose(counted, np.outer(alone, alone))
-
-
-@pytest.mark.parametrize("name", ["densenet161", "vit_b16"])
-def test_says_where_the_imagenet_weights_are(name, network):
-    imagenet = BACKBONES[name].imagenet
-    with pytest.raises(UserError, match=r"--weights=imagenet.*timm safetensors.*not read yet"):
-        load_weights(network, name, "imagenet", imagenet=imagenet, seed=3)
-    source, pretrained, warning = load_weights(network, name, "auto", imagenet=imagenet, seed=3)
-    assert (source, pretrained) == ("random (seed 3)", False)
-    assert f"RANDOM WEIGHTS. THE BACKBONE {name.upper()} HAS LEARNED NOTHING" in warning
-    assert re.search(r"timm safetensors \(\w+\.\w+\), which are not read yet\.", warning)
 
 
 @pytest.mark.slow

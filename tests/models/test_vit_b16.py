@@ -35,6 +35,18 @@ def test_parts_are_the_blocks(network):
     assert sum(len(layer.weights) for layer in parts(network)) == len(network.weights)
 
 
+def test_normalization_and_activation_are_those_of_the_published_network(network):
+    """Epsilon 1e-6, and the GELU with the error function in place of its approximation."""
+    embedding, _, *blocks, norm = parts(network)
+    assert embedding.patch_embedding.use_bias
+    epsilons = {layer.epsilon for b in blocks for layer in (b.layer_norm_1, b.layer_norm_2)}
+    assert {*epsilons, norm.epsilon} == {1e-6}
+    for block in blocks:
+        # 0.5 x (1 + erf(x / sqrt(2))) at 1 and -2; the approximation gives 0.841192, -0.045402.
+        found = block.mlp.dense_1.activation(np.float32([1, -2]))
+        np.testing.assert_allclose(found, [0.8413447, -0.0455003], atol=1e-6)
+
+
 def test_a_file_of_another_network_is_refused(network, tmp_path):
     other = build_backbone("tiny", image_size=32, weights="none")[0].get_layer("network")
     other.save_weights(tmp_path / "tiny.weights.h5")
