@@ -73,7 +73,8 @@ class Config:
             "resnet50", "efficientnetb2", "densenet161", "vit_b16", "efficientnetlite0", "tiny"))
     weights: str = setting(
         "auto", "auto (ImageNet where it can be had, else random with a warning), imagenet, "
-        "none, or the path of a Keras .h5, .weights.h5 or .keras file.", group="Model")
+        "none, or the path of a Keras .h5, .weights.h5 or .keras file, for densenet161 and vit_b16 "
+        "also of a timm .safetensors file.", group="Model")
     normalization: str = setting(
         "backbone", "Pixel scaling: the backbone's own, or the paper's ImageNet mean and "
         "deviation.", group="Model", choices=("backbone", "imagenet"))

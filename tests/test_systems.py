@@ -19,9 +19,7 @@ def test_the_papers_six_systems_in_order():
         ("resnet50", True), ("densenet161", True),
     ]  # fmt: skip
     # They differ in nothing else.
-    same = {
-        dataclasses.replace(s.config, backbone="tiny", cross_attention=False) for s in systems
-    }
+    same = {dataclasses.replace(s.config, backbone="tiny", cross_attention=False) for s in systems}
     assert same == {Config(seed=3, backbone="tiny", saved_model=False)}
     assert not any(system.ablates for system in systems)
 
@@ -69,7 +67,10 @@ def test_blanks_between_systems_do_not_count():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(systems="resnet51"), r"there is no system 'resnet51'.*_ca for cross-attention.*resnet50"),
+        (
+            dict(systems="resnet51"),
+            r"there is no system 'resnet51'.*_ca for cross-attention.*resnet50",
+        ),
         (dict(systems="_ca"), "there is no system '_ca'"),
         (dict(systems=" ,"), "at least one system.*Received: ' ,'"),
         (dict(systems="tiny,tiny"), "each once"),

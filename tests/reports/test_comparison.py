@@ -132,10 +132,9 @@ def test_ablations_are_set_against_the_full_system_and_the_spread_of_seeds():
     ablations = next(part for part in parts if part.title.startswith("Ablations"))
     assert len(ablations.rows) == 5
     # 0.50, 0.52 and 0.54.
-    assert "3 training seeds" in ablations.notes[0]
-    assert "AUC 0.520 on average, standard deviation 0.020, from 0.500 to 0.540" in (
-        ablations.notes[0]
-    )
+    (note,) = ablations.notes
+    assert "3 training seeds" in note
+    assert "AUC 0.520 on average, standard deviation 0.020, from 0.500 to 0.540" in note
     cost = next(part for part in parts if part.title == "Cost")
     assert len(cost.rows) == 4  # the mean costs nothing of its own
     assert cost.rows[0][1:] == ("23,587,712", "1,000", "61", "40", "4,140", "2.5 GB")
