@@ -68,9 +68,11 @@ class Config:
 
     # Model
     backbone: str = setting(
-        "resnet50", "Encoder: resnet50, efficientnetb2, densenet161, vit_b16 (whose image_size is "
-        "a multiple of 16), efficientnetlite0 or tiny.", group="Model", choices=(
-            "resnet50", "efficientnetb2", "densenet161", "vit_b16", "efficientnetlite0", "tiny"))
+        "resnet50", "Encoder: the paper's resnet50, efficientnetb2, densenet161 and vit_b16 (whose "
+        "image_size is a multiple of 16); efficientnetlite0, densenet121, efficientnetv2b0; tiny "
+        "for tests.", group="Model", choices=(
+            "resnet50", "efficientnetb2", "densenet161", "vit_b16", "efficientnetlite0",
+            "densenet121", "efficientnetv2b0", "tiny"))
     weights: str = setting(
         "auto", "auto (ImageNet where it can be had, else random with a warning), imagenet, "
         "none, or the path of a Keras .h5, .weights.h5 or .keras file, for densenet161 and vit_b16 "

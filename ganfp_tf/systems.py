@@ -20,6 +20,8 @@ TITLES = {
     "densenet161": "DenseNet161",
     "vit_b16": "ViT",
     "efficientnetlite0": "EfficientNet-Lite0",
+    "densenet121": "DenseNet121",
+    "efficientnetv2b0": "EfficientNetV2B0",
 }
 
 
@@ -28,16 +30,23 @@ class System:
     """One row of the comparison.
 
     Attributes:
-        name: its folder under systems/.
+        name: its own.
         title: its name for people.
         config: the settings of its run, without run_dir.
         ablates: name of the system that it differs from in one thing; empty for a system.
+        same_as: name of the system whose run it shares, because they do not differ; else empty.
     """
 
     name: str
     title: str
     config: Config
     ablates: str = ""
+    same_as: str = ""
+
+    @property
+    def folder(self):
+        """Its folder under systems/."""
+        return self.same_as or self.name
 
 
 def parse_systems(text):
@@ -71,7 +80,7 @@ def plan(config):
         config: the comparison's Config; what it says beside systems holds for every one.
 
     Returns:
-        list of `System`. An ablation that is one of the systems is not in it twice.
+        list of `System`. An ablation that is one of the systems shares its run.
 
     Raises:
         UserError: a wrong --systems, weights that some system has no file of, or nothing to ablate.
@@ -123,12 +132,17 @@ def _ablations(systems):
         (f"seed_{seed}", f"training seed {seed}", {"training_seed": seed})
         for seed in ((first + number) % 2**31 for number in range(1, SEEDS))
     ]
-    known = {system.config for system in systems}
-    return [
-        System(f"{full.name}-{name}", f"{full.title} {title}", changed, ablates=full.name)
-        for name, title, change in changes
-        if (changed := dataclasses.replace(full.config, **change)) not in known
-    ]
+    known = {system.config: system.name for system in systems}
+    ablations = []
+    for name, title, change in changes:
+        changed = dataclasses.replace(full.config, **change)
+        ablations.append(
+            System(
+                f"{full.name}-{name}", f"{full.title} {title}", changed, ablates=full.name,
+                same_as=known.get(changed, ""),
+            )
+        )  # fmt: skip
+    return ablations
 
 
 def _weights_of(backbone, weights):

@@ -40,9 +40,12 @@ def test_an_ablation_differs_from_the_full_system_in_one_thing():
         assert len(changed) == 1, system.name
         changes[system.name.removeprefix("resnet50_ca-")] = changed
     # "Without cross-attention" is the system resnet50 and is not run twice.
+    shared = {system.name: system.same_as for system in ablations if system.same_as}
+    assert shared == {"resnet50_ca-no_ca": "resnet50"}
     assert changes == {
         "similarity_dot": {"similarity": "dot"},
         "similarity_difference": {"similarity": "difference"},
+        "no_ca": {"cross_attention": False},
         "pairing_nearest": {"pairing": "nearest"},
         **{f"seed_{seed}": {"training_seed": seed} for seed in (8, 9, 10, 11)},
     }
@@ -53,6 +56,7 @@ def test_ablations_are_those_that_the_settings_leave():
         mode="compare", ablate=True, systems="tiny_ca", pairing="nearest", similarity="dot",
         training_seed=2**31 - 1,
     )  # fmt: skip
+    assert not any(system.same_as for system in plan(config))
     names = [system.name.removeprefix("tiny_ca") for system in plan(config)]
     assert names == [
         "", "-similarity_difference", "-similarity_both", "-no_ca", "-pairing_random", "-seed_0",

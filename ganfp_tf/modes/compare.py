@@ -21,8 +21,9 @@ def run(config):
     catalog = open_catalog(config, "train")
     folder = runs.start(config, catalog.frame)
     print(f"run folder: {folder}")
-    for number, system in enumerate(systems, start=1):
-        run_system(system, folder, f"[{number}/{len(systems)}] {system.title}")
+    own = [system for system in systems if not system.same_as]
+    for number, system in enumerate(own, start=1):
+        run_system(system, folder, f"[{number}/{len(own)}] {system.title}")
     rows = [read_row(system, folder) for system in systems]
     scores = {system.name: read_scores(system, folder) for system in systems}
     if config.ablate:
@@ -68,11 +69,11 @@ def run_system(system, folder, title):
 
 def read_row(system, folder):
     """What a finished system was measured to be, as a `comparison.Row`."""
-    place = folder / "systems" / system.name
+    place = folder / "systems" / system.folder
     evaluation = files.read_json(place / "evaluation.json")
     model = files.read_json(place / "model.json")
     embedding = files.read_json(place / "embedding.json")
-    cost = files.read_json(place.with_name(f"{system.name}.cost.json"))
+    cost = files.read_json(place.with_name(f"{system.folder}.cost.json"))
     return comparison.Row(
         name=system.name, title=system.title, ablates=system.ablates,
         settings={
@@ -81,7 +82,7 @@ def read_row(system, folder):
             "training_seed": system.config.drawing_seed,
         },
         weights=evaluation["weights"], levels=evaluation["levels"],
-        cost={
+        cost={} if system.same_as else {
             "parameters": model["parameters"], "trained_parameters": model["trained_parameters"],
             "seconds": cost["seconds"], "embedding_seconds": embedding["seconds"],
             "embedded_images": embedding["images"], "peak_bytes": cost["peak_bytes"],
@@ -98,7 +99,7 @@ def read_scores(system, folder):
     """
     text = {"split_id": str, "name": str, "patient": str}
     frame = pd.read_csv(
-        folder / "systems" / system.name / "scores.csv", dtype=text, keep_default_na=False
+        folder / "systems" / system.folder / "scores.csv", dtype=text, keep_default_na=False
     )
     validation = frame[frame["split"] == "validation"].groupby("split_id")["score"].mean()
     tested = frame[frame["split"] == "test"]

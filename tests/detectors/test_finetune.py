@@ -22,6 +22,8 @@ RECIPES = {
     "resnet50": (120, 3e-4),
     "densenet161": (60, 3e-4),
     "vit_b16": (60, 3e-4),
+    "densenet121": (60, 3e-4),
+    "efficientnetv2b0": (60, 3e-4),
     # From ImageNet's weights 60 steps at 3e-4 do. From random ones, 160 at that rate end at
     # guessing.
     ("efficientnetlite0", "all"): (240, 1e-4),

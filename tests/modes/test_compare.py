@@ -114,16 +114,19 @@ def test_what_is_done_is_not_done_again(compared, victim, in_this_process, capsy
 
 
 def test_ablations(victim, tmp_path, in_this_process):
-    assert ganfp(*words(victim, tmp_path, "--systems=tiny_ca", "--ablate")) == 0
+    assert ganfp(*words(victim, tmp_path, "--systems=tiny,tiny_ca", "--ablate")) == 0
+    # "Without cross-attention" is tiny, which has been run.
     assert in_this_process == [
-        "tiny_ca", "tiny_ca-similarity_dot", "tiny_ca-similarity_difference", "tiny_ca-no_ca",
+        "tiny", "tiny_ca", "tiny_ca-similarity_dot", "tiny_ca-similarity_difference",
         "tiny_ca-pairing_nearest", "tiny_ca-seed_1", "tiny_ca-seed_2", "tiny_ca-seed_3",
         "tiny_ca-seed_4",
     ]  # fmt: skip
     run = tmp_path / "run"
     frame = pd.read_csv(run / "comparison.csv")
     tested = frame[frame["level"] == "images_test"].set_index("system")
-    assert (tested["ablates"].drop("tiny_ca") == "tiny_ca").all()
+    assert (tested["ablates"].drop(["tiny", "tiny_ca"]) == "tiny_ca").all()
+    assert tested.loc["tiny_ca-no_ca", "auc"] == tested.loc["tiny", "auc"]
+    assert np.isnan(tested.loc["tiny_ca-no_ca", "seconds"])
     settings = tested[["similarity", "pairing", "cross_attention", "training_seed"]]
     assert settings.loc["tiny_ca-similarity_dot", "similarity"] == "dot"
     assert settings.loc["tiny_ca-seed_3", "training_seed"] == "3"
