@@ -1,6 +1,7 @@
 """Charts of several systems side by side. Each function returns a matplotlib Figure."""
 
 import math
+import textwrap
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -80,7 +81,7 @@ def pair_chart(rows, *, title, note=""):
                     label="the paper's" if not marked else None,
                 )  # fmt: skip
                 marked = True
-    axes.set_xticks(np.arange(len(rows)), [name.replace(" + ", "\n+ ") for name, *_ in rows])
+    axes.set_xticks(np.arange(len(rows)), [_broken(name) for name, *_ in rows])
     axes.tick_params(axis="x", length=0)
     axes.set(ylim=(0, 1.02), xlim=(-0.6, len(rows) - 0.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -88,6 +89,12 @@ def pair_chart(rows, *, title, note=""):
         loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2
     )  # fmt: skip
     return figure
+
+
+def _broken(name):
+    """The name in lines of at most 13 characters, "+ CA" on a line of its own."""
+    lines = name.replace(" + ", "\n+ ").split("\n")
+    return "\n".join(textwrap.fill(line, 13) for line in lines)
 
 
 def _known(value):
