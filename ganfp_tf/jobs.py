@@ -10,6 +10,7 @@ import time
 
 from ganfp_tf import files
 
+INTERRUPTED = 130
 PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
@@ -18,7 +19,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        code: exit code; minus the signal's number where one ended it.
+        code: exit code; minus the signal's number where one ended it, 130 where the user did.
         seconds: wall clock, the start of Python and TensorFlow included.
         peak_bytes: most memory it held at once; None where the system does not say.
     """
@@ -52,7 +53,7 @@ def run(config, settings_path, log_path):
         except KeyboardInterrupt:
             # The terminal has told the run as well; it ends what it writes.
             process.wait()
-            raise
+            code, peak = INTERRUPTED, None
     return Outcome(code, time.monotonic() - started, peak)
 
 

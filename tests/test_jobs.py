@@ -28,6 +28,20 @@ def test_the_package_is_found_from_another_folder(tmp_path, monkeypatch, capfd):
     assert os.environ["PYTHONPATH"] == "elsewhere"
 
 
+def test_a_run_that_is_interrupted_is_waited_for(tmp_path, monkeypatch, capfd):
+    waited = []
+
+    def interrupt(process):
+        waited.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "_wait", interrupt)
+    config = Config(mode="evaluate", run_dir="nothing")
+    outcome = jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+    assert (outcome.code, outcome.peak_bytes) == (130, None)
+    assert waited[0].returncode == 2  # it has ended
+
+
 def test_the_log_grows(tmp_path):
     config = Config(mode="evaluate", run_dir="nothing")
     for _ in range(2):

@@ -200,9 +200,8 @@ def set_trainable(backbone: keras.Model, name: str, finetune: str) -> None:
     BatchNormalization is frozen throughout, moving statistics in use: a batch of few patients has
     no statistics to offer, and devices that share a batch would each take their own. Dropout before
     the trained part is off for good, so that tokens from the store and tokens computed in training
-    agree. Call this again on a backbone that comes from
-    a `.keras` file before training on: Keras thaws every layer of a model that is not wholly frozen
-    when it loads it.
+    agree. Call this again on a backbone that comes from a `.keras` file before training on: Keras
+    thaws every layer of a model that is not wholly frozen when it loads it.
 
     Args:
         backbone: what `build_backbone` returned, or the same loaded from a file.

@@ -1,6 +1,7 @@
 """--mode=compare: several systems and ablations on the same splits, in one table."""
 
 import dataclasses
+import json
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ def run(config):
     systems = plan(config)
     catalog = open_catalog(config, "train")
     folder = runs.start(config, catalog.frame)
-    print(f"run folder: {folder}")
+    print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     own = [system for system in systems if not system.same_as]
     for number, system in enumerate(own, start=1):
         run_system(system, folder, f"[{number}/{len(own)}] {system.title}")
@@ -43,7 +44,8 @@ def run_system(system, folder, title):
     settings = config.settings("model", "data", "report")
     cost_path = place.with_name(f"{system.name}.cost.json")
     before = files.read_json(cost_path) if cost_path.exists() else {}
-    if before.get("finished") and before["settings"] == settings:
+    done = before.get("finished") and (place / "evaluation.json").exists()
+    if done and before["settings"] == settings:
         print(f"{title}: done earlier; {_summary(read_row(system, folder))}", flush=True)
         return
     log = place.with_name(f"{system.name}.log")
@@ -56,6 +58,8 @@ def run_system(system, folder, title):
         "settings": settings,
     }
     files.write_json(cost_path, cost)
+    if outcome.code == jobs.INTERRUPTED:
+        raise KeyboardInterrupt
     if outcome.code:
         how = f"exit code {outcome.code}"
         if outcome.code < 0:

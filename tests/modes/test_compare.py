@@ -159,6 +159,9 @@ def test_a_system_joins_fails_and_goes_on(victim, tmp_path, in_this_process, mon
     error = capsys.readouterr().err
     assert "tiny + CA did not end well (killed by signal 9" in error
     assert "goes on from here" in error and "Traceback" not in error
+    monkeypatch.setattr(jobs, "run", lambda *_: jobs.Outcome(jobs.INTERRUPTED, 2.0, None))
+    assert ganfp(*command) == 130
+    assert "interrupted; the same command goes on" in capsys.readouterr().err
     monkeypatch.setattr(jobs, "run", well)
     # The settings come from the run folder.
     data, run = f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}"
@@ -166,8 +169,16 @@ def test_a_system_joins_fails_and_goes_on(victim, tmp_path, in_this_process, mon
     assert in_this_process == ["tiny", "tiny_ca"]
     frame = pd.read_csv(tmp_path / "run" / "comparison.csv")
     cost = frame.groupby("system")[["seconds", "peak_bytes"]].first()
-    assert cost.loc["tiny_ca"].tolist() == [5.5, 5e9]
+    assert cost.loc["tiny_ca"].tolist() == [7.5, 5e9]
     assert cost.loc["tiny"].tolist() == [1.5, 1e9]
+
+
+def test_a_system_that_lost_its_evaluation_gets_it_again(victim, tmp_path, in_this_process):
+    command = words(victim, tmp_path, "--systems=tiny")
+    assert ganfp(*command) == 0
+    (tmp_path / "run" / "systems" / "tiny" / "evaluation.json").unlink()
+    assert ganfp(*command) == 0
+    assert in_this_process == ["tiny", "tiny"]
 
 
 def test_changed_images_are_noticed(victim, tmp_path, in_this_process, capsys):
