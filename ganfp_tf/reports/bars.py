@@ -92,9 +92,9 @@ def pair_chart(rows, *, title, note=""):
 
 
 def _broken(name):
-    """The name in lines of at most 13 characters, "+ CA" on a line of its own."""
+    """The name in lines of about 14 characters, "+ CA" on a line of its own."""
     lines = name.replace(" + ", "\n+ ").split("\n")
-    return "\n".join(textwrap.fill(line, 13) for line in lines)
+    return "\n".join(textwrap.fill(line, 14, break_long_words=False) for line in lines)
 
 
 def _known(value):

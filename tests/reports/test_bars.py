@@ -30,14 +30,14 @@ def test_pair_chart_has_bars_intervals_and_the_papers_marks():
     ours = {key: (0.1 * (i + 1), 0.05, 0.6) for i, key in enumerate(bars.PAIR_FIGURES)}
     paper = {"f1": 0.5902, "precision": 0.5, "recall": 0.72, "accuracy": 0.9}
     rows = [("ResNet50 + CA", ours, paper), ("other", ours | {"f1": (0.2, None, None)}, None)]
-    rows.append(("EfficientNet-Lite0 + CA", ours, None))
+    rows += [("EfficientNet-Lite0 + CA", ours, None), ("EfficientNetB2", ours, None)]
     (axes,) = bars.pair_chart(rows, title="T").axes
     names = [tick.get_text() for tick in axes.get_xticklabels()]
-    assert names == ["ResNet50\n+ CA", "other", "EfficientNet-\nLite0\n+ CA"]
+    assert names == ["ResNet50\n+ CA", "other", "EfficientNet-\nLite0\n+ CA", "EfficientNetB2"]
     heights = [[bar.get_height() for bar in container] for container in axes.containers]
-    np.testing.assert_allclose(heights, [[0.1, 0.2, 0.1], [0.2] * 3, [0.3] * 3, [0.4] * 3])
+    np.testing.assert_allclose(heights, [[0.1, 0.2, 0.1, 0.1], [0.2] * 4, [0.3] * 4, [0.4] * 4])
     marks = [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "D"]
     assert marks == [0.5902, 0.5, 0.72, 0.9]
-    assert len(lines_of(axes)) == 11
+    assert len(lines_of(axes)) == 15
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert sorted(labels) == ["F1", "accuracy", "precision", "recall", "the paper's"]
