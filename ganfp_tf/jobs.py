@@ -21,7 +21,8 @@ class Outcome:
     Attributes:
         code: exit code; minus the signal's number where one ended it, 130 where the user did.
         seconds: wall clock, the start of Python and TensorFlow included.
-        peak_bytes: most memory it held at once; None where the system does not say.
+        peak_bytes: most memory it held at once; None where the system does not say. On Linux never
+            less than this process held when it began the run.
     """
 
     code: int
