@@ -9,6 +9,7 @@ from ganfp_tf import files, jobs, runs
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports import canvas, comparison, page, tables
+from ganfp_tf.reports.compared import CROSSED, Row, as_frame
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.systems import full_system, plan
@@ -72,13 +73,13 @@ def run_system(system, folder, title):
 
 
 def read_row(system, folder):
-    """What a finished system was measured to be, as a `comparison.Row`."""
+    """What a finished system was measured to be, as a `Row`."""
     place = folder / "systems" / system.folder
     evaluation = files.read_json(place / "evaluation.json")
     model = files.read_json(place / "model.json")
     embedding = files.read_json(place / "embedding.json")
     cost = files.read_json(place.with_name(f"{system.folder}.cost.json"))
-    return comparison.Row(
+    return Row(
         name=system.name, title=system.title, ablates=system.ablates,
         settings={
             "backbone": system.config.backbone, "cross_attention": system.config.cross_attention,
@@ -127,8 +128,8 @@ def _mean_of_seeds(rows, scores, config):
         score=sum(frame["score"] for frame in frames) / len(frames),
         decision=(2 * sum(frame["decision"] for frame in frames) > len(frames)).astype(int),
     )
-    strata = "split_id" if full.level == comparison.CROSSED else None
-    return comparison.Row(
+    strata = "split_id" if full.level == CROSSED else None
+    return Row(
         name=name, title=f"{full.title} mean score of {len(members)} training seeds",
         ablates=full.name, settings=full.settings | {"training_seed": "mean"},
         weights=full.weights,
@@ -158,7 +159,7 @@ def _set_against(rows, scores, config):
             ours["label"].to_numpy(), ours["score"].to_numpy(), theirs["score"].to_numpy(),
             ours["patient"].to_numpy(), resamples=config.bootstrap, confidence=config.confidence,
             seed=config.seed,
-            strata=ours["split_id"].to_numpy() if row.level == comparison.CROSSED else None,
+            strata=ours["split_id"].to_numpy() if row.level == CROSSED else None,
         )  # fmt: skip
         rows[number] = dataclasses.replace(
             row, reference=reference.title, difference=difference
@@ -171,7 +172,7 @@ def write(rows, folder, data, config):
     for section in parts:
         if section.picture:
             canvas.save(section.picture.figure, folder / section.picture.path)
-    files.write_csv(folder / "comparison.csv", comparison.as_frame(rows))
+    files.write_csv(folder / "comparison.csv", as_frame(rows))
     files.write_text(folder / "comparison.md", page.as_markdown(TITLE, parts))
     files.write_text(folder / "comparison.html", page.as_html(TITLE, parts))
     shown = [

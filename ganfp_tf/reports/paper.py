@@ -26,6 +26,7 @@ TABLE_1 = (
     PaperRow("ResNet50 + CA", 0.5902, 0.5000, 0.7200, 0.9000),
     PaperRow("DenseNet161 + CA", 0.5196, 0.4033, 0.7300, 0.8650),
 )
+FIGURES = ("f1", "precision", "recall", "accuracy")
 # System of this project -> the paper's name for it; CA is cross-attention.
 SYSTEMS = {
     "resnet50": "ResNet50",

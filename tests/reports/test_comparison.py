@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ganfp_tf.reports import comparison
-from ganfp_tf.reports.comparison import Row
+from ganfp_tf.reports.compared import Row, as_frame
 from ganfp_tf.reports.page import as_html, as_markdown
 
 FIGURES = (
@@ -96,7 +96,7 @@ def test_a_difference_is_shown_with_its_interval():
     images = page_of(rows)[1]
     assert images.rows[0][5:7] == ("-", "-")
     assert images.rows[1][5:7] == ("0.04 [-0.05, 0.13]", ".34")
-    frame = comparison.as_frame(rows)
+    frame = as_frame(rows)
     compared = frame[frame["auc_difference"].notna()]
     assert compared["level"].tolist() == ["images_cross_fitted"]
     assert compared["auc_difference_high"].tolist() == [0.131]
@@ -141,7 +141,7 @@ def test_ablations_are_set_against_the_full_system_and_the_spread_of_seeds():
 
 
 def test_the_frame_has_a_line_for_each_system_and_level():
-    frame = comparison.as_frame([make_row(), make_row("resnet50_ca")])
+    frame = as_frame([make_row(), make_row("resnet50_ca")])
     assert len(frame) == 8
     pairs = frame[frame["level"] == "pairs_test"].set_index("system")
     assert pairs.loc["resnet50_ca", "paper_f1"] == 0.5902
