@@ -29,7 +29,7 @@ def run(config):
     rows = [read_row(system, folder) for system in systems]
     scores = {system.name: read_scores(system, folder) for system in systems}
     if config.ablate:
-        rows.append(_mean_of_seeds(rows, scores, config))
+        rows.append(_mean_of_seeds(systems, rows, scores, config))
     _set_against(rows, scores, config)
     write(rows, folder, _describe(catalog, config), config)
 
@@ -115,13 +115,10 @@ def read_scores(system, folder):
     return tested.reset_index(drop=True)
 
 
-def _mean_of_seeds(rows, scores, config):
+def _mean_of_seeds(systems, rows, scores, config):
     """The row of the mean score over the training seeds, decided by the majority of them."""
-    full = next(row for row in rows if row.name == full_system(plan(config)).name)
-    members = [
-        row for row in rows
-        if {**row.settings, "training_seed": 0} == {**full.settings, "training_seed": 0}
-    ]  # fmt: skip
+    full = next(row for row in rows if row.name == full_system(systems).name)
+    members = [row for row in rows if row.is_seed_of(full)]
     frames = [scores[row.name] for row in members]
     name = f"{full.name}-mean_of_seeds"
     scores[name] = frames[0].assign(

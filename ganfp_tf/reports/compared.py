@@ -40,6 +40,11 @@ class Row:
         """The level that is compared: cross-fitted images, or test images without folds."""
         return CROSSED if CROSSED in self.levels else TEST
 
+    def is_seed_of(self, other):
+        """Was it run, and does it differ from `other` in its training seed at most?"""
+        same = {**self.settings, "training_seed": 0} == {**other.settings, "training_seed": 0}
+        return same and bool(self.cost)
+
     @property
     def auc(self):
         """(value, low, high, p) of the AUC that is compared."""

@@ -180,7 +180,7 @@ def _ablations(rows, ablations, where):
         "accuracy", "F1", "AUC on train images",
     )  # fmt: skip
     shown = [dataclasses.replace(full, difference=None), *ablations]
-    seeds = [row.auc[0] for row in shown if _is_seed(row, full) and row.auc[0] is not None]
+    seeds = [row.auc[0] for row in shown if row.is_seed_of(full) and row.auc[0] is not None]
     notes = ()
     if len(seeds) > 1:
         spread = pd.Series(seeds)
@@ -194,11 +194,6 @@ def _ablations(rows, ablations, where):
         f"Ablations of {full.title} ({where})", headers=headers,
         rows=tuple(_image_cells(row) for row in shown), notes=notes,
     )  # fmt: skip
-
-
-def _is_seed(row, full):
-    same = {**row.settings, "training_seed": 0} == {**full.settings, "training_seed": 0}
-    return same and bool(row.cost)
 
 
 def _cost(rows):

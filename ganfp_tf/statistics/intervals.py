@@ -31,7 +31,7 @@ class Interval:
 
 def wilson(successes, n, confidence=0.95):
     """Wilson's score interval (1927) of a share of `successes` among `n`, which may be 0."""
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if n < 0 or not 0 <= successes <= n:
         raise ValueError(f"Expected 0 <= successes <= n. Received: successes={successes}, n={n}")
     if n == 0:
@@ -77,7 +77,7 @@ def patient_bootstrap(
     decisions = check_binary(decisions, "decisions", n)
     patients = check_codes(patients, "patients", n)
     strata = None if strata is None else check_codes(strata, "strata", n)
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1. Received: resamples={resamples}")
 
@@ -167,6 +167,7 @@ def _disjoint_pairs(patients, patient_labels, strata):
     return min(total, int(patient_labels.sum()), int((1 - patient_labels).sum()))
 
 
-def _check_confidence(confidence):
+def check_confidence(confidence):
+    """Raises ValueError unless `confidence` lies between 0 and 1."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1. Received: confidence={confidence}")

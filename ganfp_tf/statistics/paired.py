@@ -5,7 +5,12 @@ import math
 
 import numpy as np
 
-from ganfp_tf.statistics.intervals import BLOCK, draw_patients, majority_labels
+from ganfp_tf.statistics.intervals import (
+    BLOCK,
+    check_confidence,
+    draw_patients,
+    majority_labels,
+)
 from ganfp_tf.statistics.metrics import (
     check_binary,
     check_codes,
@@ -68,8 +73,7 @@ def paired_bootstrap(
     scores_a, scores_b = check_scores(scores_a, n), check_scores(scores_b, n)
     patients = check_codes(patients, "patients", n)
     strata = np.zeros(n, np.int64) if strata is None else check_codes(strata, "strata", n)
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie between 0 and 1. Received: confidence={confidence}")
+    check_confidence(confidence)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1. Received: resamples={resamples}")
 
