@@ -10,10 +10,12 @@ from pathlib import Path
 
 from absl import flags
 
+from ganfp_tf import demo, grids
 from ganfp_tf.config import Config
 from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.flags import define_flags, explicit_settings, help_text
 from ganfp_tf.systems import plan
+from ganfp_tf.victim_settings import VictimSettings
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
 STEPS = {
@@ -22,9 +24,11 @@ STEPS = {
     "predict": ("predict",),
     "export": ("export",),
     "compare": ("compare",),
+    "simulate": ("simulate",),
+    "benchmark": ("benchmark",),
 }
-WITH_DATA = ("train", "compare", "predict")  # the modes that are handed images
-NEW_RUN = ("train", "compare")  # the modes that make a run folder
+WITH_DATA = ("train", "compare", "predict", "benchmark")  # the modes that are handed images
+NEW_RUN = ("train", "compare", "simulate", "benchmark")  # the modes that make a run folder
 HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
 # What the machine refuses: a full disk, a quota, a folder that cannot be written to.
 NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
@@ -41,9 +45,11 @@ def main(argv):
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
         return 2
+    if config.mode in WITH_DATA and config.data == str(demo.FOLDER):
+        print(f"--data is empty: this run uses the demo data of the package. {demo.WHAT}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        for step in STEPS[config.mode]:
+        for step in ("benchmark",) if config.grid else STEPS[config.mode]:
             if step == "export" and config.mode == "train" and not config.saved_model:
                 continue
             importlib.import_module(f"ganfp_tf.modes.{step}").run(config)
@@ -94,12 +100,19 @@ def parse(argv):
     if mode != "train" and run_dir and stored.exists():
         base = Config.from_json(stored)
         _refuse_changes(base, given, run_dir, mode)
-        # A run's own images are not what an unlabelled set is; --data names that one.
         base = dataclasses.replace(base, run_dir=run_dir, mode=mode, saved_model=True)
         if mode != "compare":
             base = dataclasses.replace(base, ablate=False, systems=Config.systems)
-        base = dataclasses.replace(base, data="") if mode == "predict" else base
-    return Config.from_dict({**base.to_dict(), **given})
+        if mode not in ("simulate", "benchmark"):
+            base = dataclasses.replace(base, detectors=Config.detectors)
+        # A run's own images are not what an unlabelled set is; --data names that one. The demo
+        # data has its own.
+        if mode == "predict" and base.data != str(demo.FOLDER):
+            base = dataclasses.replace(base, data="")
+    config = Config.from_dict({**base.to_dict(), **given})
+    if config.mode in NEW_RUN and config.mode in WITH_DATA and not config.data and demo.is_there():
+        config = dataclasses.replace(config, data=str(demo.FOLDER))
+    return config
 
 
 def check(config):
@@ -109,13 +122,14 @@ def check(config):
     if config.predictions and config.mode != "evaluate":
         raise UserError("--predictions and --truth go with --mode=evaluate.")
     if config.overwrite and config.mode not in NEW_RUN:
-        raise UserError("--overwrite goes with --mode=train or compare.")
+        raise UserError(f"--overwrite goes with --mode={', '.join(NEW_RUN)}.")
     if not config.saved_model and config.mode != "train":
         raise UserError("--nosaved_model goes with --mode=train.")
     if config.mode == "compare":
         plan(config)
     elif config.ablate or config.systems != Config.systems:
         raise UserError("--systems and --ablate go with --mode=compare.")
+    _refuse_idle(config)
     if config.submission and config.mode != "predict":
         raise UserError("--submission goes with --mode=predict.")
     asks_a_run = config.mode not in NEW_RUN and not config.predictions
@@ -145,6 +159,32 @@ def _usage(error, values):
         expected = type(values[name].default).__name__
         return f"--{name} must be {expected}. Received: {received!r}"
     return text
+
+
+def _refuse_idle(config):
+    """Raises `UserError` for a setting of simulations or benchmarks that would do nothing."""
+    if config.mode != "simulate":
+        changed = [
+            f"--{field.name}"
+            for field in dataclasses.fields(VictimSettings)
+            if getattr(config, field.name) != field.default
+        ]
+        if changed:
+            raise UserError(f"{' and '.join(changed)} go with --mode=simulate.")
+    if config.mode == "simulate" and config.data:
+        raise UserError(
+            "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."
+        )
+    benchmarks = config.mode == "benchmark" or config.grid
+    if config.detectors != Config.detectors and not benchmarks:
+        raise UserError("--detectors goes with --mode=benchmark, or --mode=simulate and --grid.")
+    if benchmarks:
+        # Brings scikit-learn, which --help and the other modes need not wait for.
+        from ganfp_tf.detectors import registry
+
+        registry.parse_detectors(config.detectors)
+    if config.grid:
+        grids.plan(config)
 
 
 def _refuse_one_system(given):

@@ -11,23 +11,28 @@ import pathlib
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.settings import check_value, setting
+from ganfp_tf.victim_settings import VictimSettings
 
-MODES = ("train", "evaluate", "predict", "export", "compare")
+MODES = ("train", "evaluate", "predict", "export", "compare", "simulate", "benchmark")
+# What decides a simulated victim beside its own settings and how files are read.
+OF_VICTIMS = ("seed", "test_fraction", "mixed_precision", "jit_compile")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(VictimSettings):
     """All settings of a run. Raises `UserError` where a value is not allowed."""
 
     # A table: one setting a paragraph reads better than one argument a line.
     # fmt: off
     # Run
     mode: str = setting(
-        "train", "What to do: train (and evaluate and export), evaluate, predict, export, or "
-        "compare several systems on the same splits.", group="Run", choices=MODES, role="place")
+        "train", "What to do: train (and evaluate and export), evaluate, predict, export, compare "
+        "several systems on the same splits, simulate a victim whose members are known, or "
+        "benchmark detectors.", group="Run", choices=MODES, role="place")
     data: str = setting(
         "", "A folder in the ImageCLEF 2023 or 2025 layout, a folder with a manifest.csv, or a "
-        "CSV with the columns path, role, label, patient.", group="Run", role="place")
+        "CSV with the columns path, role, label, patient. Empty: the demo data of the package.",
+        group="Run", role="place")
     run_dir: str = setting(
         "", "Where results go. Empty: runs/<backbone>-<digest of the settings>, so that the same "
         "command finds the same folder.", group="Run", role="place")
@@ -187,6 +192,9 @@ class Config:
         False, "With --mode=compare: also the first system with cross-attention without each of "
         "its parts, with the other pairing, and with five training seeds.", group="Comparison",
         role="report")
+    detectors: str = setting(
+        "all", "With --mode=benchmark or --grid: detectors, separated by commas, or all.",
+        group="Benchmark", role="report")
     # fmt: on
 
     def __post_init__(self):
@@ -204,8 +212,10 @@ class Config:
             )
         if self.window:
             parse_window(self.window)
-        if not self.store_dir:
-            raise UserError("--store_dir must name a folder. Received: ''")
+        for name in ("store_dir", "phantom_dir", "real"):
+            if not getattr(self, name):
+                raise UserError(f"--{name} must name a folder. Received: ''")
+        self.check_victim()
 
     def settings(self, *roles):
         """The settings of these roles (see `setting`), as a dict."""
@@ -215,9 +225,18 @@ class Config:
             if f.metadata["role"] in roles
         }
 
-    def model_settings(self):
-        """The settings that decide what is learned, as a dict."""
+    def bound_settings(self):
+        """The settings that a run folder is bound to, as a dict: what is learned or simulated."""
+        if self.mode == "simulate":
+            shared = {name: getattr(self, name) for name in OF_VICTIMS}
+            return self.settings("victim", "data") | shared
         return self.settings("model", "data")
+
+    def as_flags(self):
+        """The bound settings that differ from the defaults, as flags that make the same again."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {k: v for k, v in self.bound_settings().items() if v != defaults[k]}
+        return [f"--mode={self.mode}", *(f"--{name}={value}" for name, value in given.items())]
 
     @property
     def window_range(self):
@@ -231,11 +250,11 @@ class Config:
 
     def default_run_dir(self):
         """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""
-        source = dict(self.model_settings(), data=str(pathlib.Path(self.data).absolute()))
+        source = dict(self.bound_settings(), data=str(pathlib.Path(self.data).absolute()))
         digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
         name = self.backbone + ("-ca" if self.cross_attention else "")
-        if self.mode == "compare":
-            name = "compare"
+        if self.mode in ("compare", "simulate", "benchmark"):
+            name = "benchmark" if self.mode == "simulate" and self.grid else self.mode
         return str(pathlib.Path("runs") / f"{name}-{digest}")
 
     def to_dict(self):

@@ -5,6 +5,7 @@ import dataclasses
 from absl import flags
 
 from ganfp_tf.config import Config
+from ganfp_tf.victim_settings import VictimSettings
 
 
 def define_flags(flag_values):
@@ -45,7 +46,10 @@ def help_text():
         "config.json. Boolean flags: --name or --noname.",
     ]
     group = None
-    for field in dataclasses.fields(Config):
+    # A dataclass lists what it inherits first; a user looks for the run's own settings there.
+    simulated = {field.name for field in dataclasses.fields(VictimSettings)}
+    fields = sorted(dataclasses.fields(Config), key=lambda field: field.name in simulated)
+    for field in fields:
         meta = field.metadata
         if meta["group"] != group:
             group = meta["group"]

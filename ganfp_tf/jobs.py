@@ -9,6 +9,7 @@ import sys
 import time
 
 from ganfp_tf import files
+from ganfp_tf.errors import UserError
 
 INTERRUPTED = 130
 PACKAGE = pathlib.Path(__file__).resolve().parent
@@ -56,6 +57,57 @@ def run(config, settings_path, log_path):
             process.wait()
             code, peak = INTERRUPTED, None
     return Outcome(code, time.monotonic() - started, peak)
+
+
+def once(config, place, result, title):
+    """Runs `config` into the folder `place` unless that was done before with the same settings.
+
+    Beside the folder lie `<name>.json` (settings), `<name>.log` (what it printed) and
+    `<name>.cost.json` (seconds and peak memory, over all interruptions).
+
+    Args:
+        config: its Config; run_dir is set here.
+        place: its run folder.
+        result: name of a file in it without which it is not done.
+        title: what people are told is running.
+
+    Returns:
+        `(cost, earlier)`: the content of the cost file, and whether it was done earlier.
+
+    Raises:
+        UserError: it did not end well; the same call goes on with it.
+        KeyboardInterrupt: the user ended it.
+    """
+    config = dataclasses.replace(config, run_dir=str(place))
+    settings = config.bound_settings()
+    if config.mode != "simulate":
+        settings |= config.settings("report")
+    cost_path = place.with_name(f"{place.name}.cost.json")
+    before = files.read_json(cost_path) if cost_path.exists() else {}
+    done = before.get("finished") and (place / result).exists()
+    if done and before["settings"] == settings:
+        return before, True
+    log = place.with_name(f"{place.name}.log")
+    print(f"{title}: running; what it prints is in {log}", flush=True)
+    outcome = run(config, place.with_name(f"{place.name}.json"), log)
+    cost = {
+        "finished": outcome.code == 0,
+        "seconds": before.get("seconds", 0.0) + outcome.seconds,
+        "peak_bytes": max(before.get("peak_bytes") or 0, outcome.peak_bytes or 0) or None,
+        "settings": settings,
+    }
+    files.write_json(cost_path, cost)
+    if outcome.code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if outcome.code:
+        how = f"exit code {outcome.code}"
+        if outcome.code < 0:
+            how = f"killed by signal {-outcome.code}; with signal 9 memory often was too small"
+        raise UserError(
+            f"{title} did not end well ({how}). Its own message is above, its output in "
+            f"{log}. Mend the cause; the same command goes on from here."
+        )
+    return cost, False
 
 
 def _wait(process):

@@ -24,8 +24,15 @@ WRITTEN = (
     "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
     "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
     "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
-    "systems", "comparison.csv", "comparison.md", "comparison.html",
+    "systems", "comparison.csv", "comparison.md", "comparison.html", "victims", "detectors",
+    "benchmark.csv", "benchmark.md", "benchmark.html",
 )  # fmt: skip
+# What a simulation writes: names that a user's own images may have, so only removed from its own.
+SIMULATED = (
+    "victim.json", "manifest.csv", "truth.csv", "planted.csv", "images.png", "training", "test",
+    "victim", "unrelated",
+)  # fmt: skip
+KINDS = ("compare", "simulate", "benchmark")  # modes whose folders hold nothing of another's
 
 
 def folder_of(config):
@@ -33,12 +40,12 @@ def folder_of(config):
     return Path(config.run_dir or config.default_run_dir())
 
 
-def start(config, frame):
+def start(config, frame=None):
     """Makes the run folder, or finds the one of the same settings and images to go on with.
 
     Args:
         config: the run's Config.
-        frame: rows of the Catalog.
+        frame: rows of the Catalog; None for a run that is not handed images.
 
     Returns:
         The folder.
@@ -55,12 +62,16 @@ def start(config, frame):
             before = Config.from_json(folder / "config.json")
             _check_mode(before, config, folder)
             _check_settings(before, config, folder)
-            _check_images(folder, frame)
+            if frame is not None:
+                _check_images(folder, frame)
+        elif config.mode == "simulate":
+            _check_free(folder)
         # Kept as it was asked for, a later --config_json would clear this very folder.
         kept = dataclasses.replace(config, overwrite=False)
         files.write_json(folder / "config.json", kept.to_dict())
         files.write_json(folder / "environment.json", environment())
-        files.write_csv(folder / "images.csv", frame[IMAGE_COLUMNS])
+        if frame is not None:
+            files.write_csv(folder / "images.csv", frame[IMAGE_COLUMNS])
     except OSError as error:
         raise UserError(f"--run_dir: cannot write to {folder}: {error.strerror}.") from error
     return folder
@@ -68,7 +79,10 @@ def start(config, frame):
 
 def clear(folder):
     """Removes what a run wrote into `folder`."""
-    for name in WRITTEN:
+    simulated = False
+    if (folder / "config.json").exists():
+        simulated = Config.from_json(folder / "config.json").mode == "simulate"
+    for name in WRITTEN + (SIMULATED if simulated else ()):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -123,15 +137,24 @@ def require(folder, *names):
 
 
 def _check_mode(old, new, folder):
-    if (old.mode == "compare") != (new.mode == "compare"):
+    if old.mode != new.mode and {old.mode, new.mode} & set(KINDS):
         raise UserError(
             f"--run_dir: {folder} holds a run of --mode={old.mode}, not of --mode={new.mode}. Take "
             "another --run_dir, or --overwrite it."
         )
 
 
+def _check_free(folder):
+    found = [name for name in SIMULATED if (folder / name).exists()]
+    if found:
+        raise UserError(
+            f"--run_dir: {folder} holds {', '.join(found)}, which no simulation wrote. Take "
+            "another --run_dir."
+        )
+
+
 def _check_settings(old, new, folder):
-    before, now = old.model_settings(), new.model_settings()
+    before, now = old.bound_settings(), new.bound_settings()
     changed = [name for name in before if before[name] != now[name]]
     if changed:
         pairs = ", ".join(f"{name} (was {before[name]}, now {now[name]})" for name in changed)

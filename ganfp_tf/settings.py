@@ -17,8 +17,9 @@ def setting(default, help, *, group, unit="", choices=(), low=None, high=None, r
         low, high: allowed range of a number, both ends included.
         role: "model" where the setting decides what is learned (a run folder is bound to it),
             "data" where it decides how files are read (bound as well, but other data may be
-            handed in with another value), "report" where it decides how a trained model is asked,
-            "place" where it decides only where things are or how they are shown.
+            handed in with another value), "victim" where it decides a simulated victim, "report"
+            where it decides how a trained model is asked, "place" where it decides only where
+            things are or how they are shown.
     """
     metadata = dict(
         help=help, group=group, unit=unit, choices=tuple(choices), low=low, high=high, role=role

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganfp_tf.config import Config, parse_window
+from ganfp_tf.config import OF_VICTIMS, Config, parse_window
 from ganfp_tf.errors import UserError
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -31,7 +31,7 @@ def test_a_field_carries_what_flag_and_help_need(field):
     assert type(field.default) in (bool, int, float, str)
     assert meta["help"].endswith(".")
     assert meta["group"]
-    assert meta["role"] in ("model", "data", "report", "place")
+    assert meta["role"] in ("model", "data", "victim", "report", "place")
     if meta["choices"]:
         assert field.default in meta["choices"]
 
@@ -94,8 +94,11 @@ def test_a_number_out_of_range_is_refused_by_name(name, value):
 def test_both_ends_of_a_range_are_allowed(field):
     for bound in (field.metadata["low"], field.metadata["high"]):
         if bound is not None:
-            # --width is a multiple of --heads, whichever of the two is tried.
-            other = {"heads": {"width": 2048}, "width": {"heads": 1}}.get(field.name, {})
+            # --width is a multiple of --heads, whichever of the two is tried; and so on.
+            other = {
+                "heads": {"width": 2048}, "width": {"heads": 1},
+                "members": {"gan_batch": 2}, "gan_batch": {"members": 4096},
+            }.get(field.name, {})  # fmt: skip
             assert getattr(Config(**{field.name: bound, **other}), field.name) == bound
 
 
@@ -138,9 +141,10 @@ def valid(field):
     if meta["choices"]:
         return st.sampled_from(meta["choices"])
     letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-    return st.text(letters, min_size=field.name == "store_dir", max_size=8)
+    return st.text(letters, min_size=field.name in FOLDERS, max_size=8)
 
 
+FOLDERS = ("store_dir", "phantom_dir", "real")  # never empty
 CONFIGS = st.fixed_dictionaries(
     {
         **{name: valid(field) for name, field in FIELDS.items()},
@@ -148,6 +152,10 @@ CONFIGS = st.fixed_dictionaries(
         "heads": st.sampled_from([1, 2, 4, 8, 16]),
         "folds": st.sampled_from([0, 2, 20]),
         "window": st.sampled_from(["", "-600,1500", "0.5,0.25"]),
+        "size": st.sampled_from([32, 64, 128, 256]),
+        "diffaugment": st.sampled_from(["", "color", "cutout, translation"]),
+        "members": st.integers(16, 1000),
+        "gan_batch": st.integers(2, 16),
     }
 ).map(lambda values: Config(**values))
 
@@ -216,7 +224,9 @@ def test_from_json_names_a_missing_file(tmp_path):
 
 
 # A value other than the default for each setting, where the type alone does not give one.
-OTHER = {"window": "40,400", "heads": 2, "folds": 5}
+OTHER = {
+    "window": "40,400", "heads": 2, "folds": 5, "members": 50, "diffaugment": "color",
+}  # fmt: skip
 
 
 def another(field):
@@ -230,15 +240,21 @@ def another(field):
     return field.default + "x" if kind is str else meta["low"]
 
 
+@pytest.mark.parametrize("mode", ["train", "simulate"])
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
-def test_the_run_folder_depends_on_what_is_learned_alone(field):
+def test_the_run_folder_depends_on_what_is_learned_or_simulated_alone(field, mode):
     value = another(field)
     if value == field.default:
         value = field.default + 1
-    changed = dataclasses.replace(Config(), **{field.name: value})
-    bound = field.metadata["role"] in ("model", "data") or field.name == "data"
-    assert (changed.default_run_dir() != Config().default_run_dir()) == bound
-    assert (field.name in changed.model_settings()) == (field.metadata["role"] in ("model", "data"))
+    before = Config(mode=mode)
+    changed = dataclasses.replace(before, **{field.name: value})
+    if field.name != "mode":
+        roles = {"train": ("model", "data"), "simulate": ("victim", "data")}[mode]
+        bound = field.metadata["role"] in roles
+        bound |= mode == "simulate" and field.name in OF_VICTIMS
+        assert (field.name in changed.bound_settings()) == bound
+        named = bound or field.name == "data" or (mode == "simulate" and field.name == "grid")
+        assert (changed.default_run_dir() != before.default_run_dir()) == named
 
 
 def test_the_same_settings_give_the_same_folder(tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ _LABEL_WORDS = {
     **dict.fromkeys(("", "-1", "unknown"), -1),
 }
 # Only a folder with such a name inside a role folder is reported; any other is looked into.
-_IMAGE_SUFFIXES = (
+IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"),
     *(".npy", ".dcm", ".nii", ".nii.gz"),
 )
@@ -103,7 +103,7 @@ def scan_folder(root):
         folders += [str(relative / name) for name in below]
         if found is None:
             continue
-        odd = [name for name in below if name.lower().endswith(_IMAGE_SUFFIXES)]
+        odd = [name for name in below if name.lower().endswith(IMAGE_SUFFIXES)]
         below[:] = [name for name in below if name not in odd]
         for name in files + odd:
             if _is_hidden(name) or (name not in odd and name.lower().endswith(_PASSED_OVER)):

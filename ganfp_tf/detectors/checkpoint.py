@@ -1,12 +1,7 @@
 """The state of a training run on disk: all variables and where it stands, in one file an epoch."""
 
-import json
-import zipfile
-
-import numpy as np
-
-from ganfp_tf import files
 from ganfp_tf.errors import UserError
+from ganfp_tf.models import state as states
 
 
 class RunState:
@@ -50,7 +45,7 @@ class RunState:
         """Writes the state after an epoch whose row ends `history`."""
         if is_best:
             self.best_epoch = self.epoch
-            self._write(self._best_path(), _arrays(_model_variables(self.model)))
+            states.save(self._best_path(), _model_variables(self.model))
         self._write_last()
         for path in self.folder.glob("best-*.npz"):
             if path != self._best_path():
@@ -71,11 +66,9 @@ class RunState:
         path = self.folder / "last.npz"
         if not path.exists():
             return False
-        stored = self._read(path)
-        if "facts" not in stored:
+        facts = states.load(path, self._all_variables())
+        if facts is None:
             raise UserError(f"the checkpoint {path} is damaged. Start anew with --overwrite.")
-        facts = json.loads(str(stored.pop("facts")))
-        _assign(self._all_variables(), stored, path)
         self.history = facts["history"]
         self.best_epoch = facts["best_epoch"]
         self.finished = facts["finished"]
@@ -83,8 +76,7 @@ class RunState:
 
     def restore_best(self):
         """Puts the best epoch's weights into the model."""
-        path = self._best_path()
-        _assign(_model_variables(self.model), self._read(path), path)
+        states.load(self._best_path(), _model_variables(self.model))
 
     def _best_path(self):
         return self.folder / f"best-{self.best_epoch}.npz"
@@ -96,42 +88,10 @@ class RunState:
         facts = {
             "history": self.history, "best_epoch": self.best_epoch, "finished": self.finished,
         }  # fmt: skip
-        arrays = _arrays(self._all_variables())
-        self._write(self.folder / "last.npz", {**arrays, "facts": np.array(json.dumps(facts))})
-
-    def _write(self, path, arrays):
-        with files.atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, **arrays)
-
-    def _read(self, path):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(stored)
-        # zipfile answers damage with any of these, a flipped flag with NotImplementedError.
-        except (
-            OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile,
-        ) as error:  # fmt: skip
-            raise UserError(
-                f"the checkpoint {path} cannot be read ({error}). Start anew with --overwrite."
-            ) from error
+        states.save(self.folder / "last.npz", self._all_variables(), facts)
 
 
 def _model_variables(model):
     """All variables but those of the metrics, which start anew each epoch."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return [variable for variable in model.variables if id(variable) not in metrics]
-
-
-def _arrays(variables):
-    return {f"{i:05d}": np.asarray(variable.numpy()) for i, variable in enumerate(variables)}
-
-
-def _assign(variables, stored, path):
-    shapes = [stored[name].shape for name in sorted(stored)]
-    if shapes != [tuple(variable.shape) for variable in variables]:
-        raise UserError(
-            f"the checkpoint {path} belongs to another model. Start anew with --overwrite, or "
-            "take another --run_dir."
-        )
-    for variable, name in zip(variables, sorted(stored), strict=True):
-        variable.assign(stored[name])

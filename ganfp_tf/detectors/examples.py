@@ -24,7 +24,7 @@ def write(log, networks, material, rows, config, history):
     """Writes hparams, an example batch of validation pairs, and the embedding projector."""
     best = max(history, key=lambda row: (row["val_image_auc"], -row["val_loss"]))
     log.hparams(
-        config.model_settings(),
+        config.bound_settings(),
         {name: best[name] for name in ("val_image_auc", "val_pair_auc", "val_loss")},
     )
     step = int(best["epoch"])

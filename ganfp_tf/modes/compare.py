@@ -41,35 +41,9 @@ def run_system(system, folder, title):
         UserError: it did not end well; the same command goes on with it.
     """
     place = folder / "systems" / system.name
-    config = dataclasses.replace(system.config, run_dir=str(place))
-    settings = config.settings("model", "data", "report")
-    cost_path = place.with_name(f"{system.name}.cost.json")
-    before = files.read_json(cost_path) if cost_path.exists() else {}
-    done = before.get("finished") and (place / "evaluation.json").exists()
-    if done and before["settings"] == settings:
-        print(f"{title}: done earlier; {_summary(read_row(system, folder))}", flush=True)
-        return
-    log = place.with_name(f"{system.name}.log")
-    print(f"{title}: running; what it prints is in {log}", flush=True)
-    outcome = jobs.run(config, place.with_name(f"{system.name}.json"), log)
-    cost = {
-        "finished": outcome.code == 0,
-        "seconds": before.get("seconds", 0.0) + outcome.seconds,
-        "peak_bytes": max(before.get("peak_bytes") or 0, outcome.peak_bytes or 0) or None,
-        "settings": settings,
-    }
-    files.write_json(cost_path, cost)
-    if outcome.code == jobs.INTERRUPTED:
-        raise KeyboardInterrupt
-    if outcome.code:
-        how = f"exit code {outcome.code}"
-        if outcome.code < 0:
-            how = f"killed by signal {-outcome.code}; with signal 9 memory often was too small"
-        raise UserError(
-            f"{system.title} did not end well ({how}). Its own message is above, its output in "
-            f"{log}. Mend the cause; the same command goes on from here."
-        )
-    print(f"{title}: {_summary(read_row(system, folder))}", flush=True)
+    _, earlier = jobs.once(system.config, place, "evaluation.json", title)
+    told = "done earlier; " if earlier else ""
+    print(f"{title}: {told}{_summary(read_row(system, folder))}", flush=True)
 
 
 def read_row(system, folder):

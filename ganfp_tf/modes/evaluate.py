@@ -8,6 +8,7 @@ from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import reopen_material
 from ganfp_tf.reports import canvas, figures, plots, submission, tables
+from ganfp_tf.simulation.recipe import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
 from ganfp_tf.statistics.frames import evaluate_frame
 
@@ -131,16 +132,29 @@ def score_predictions(config):
     joined = submission.join(
         submission.read_predictions(config.predictions), submission.read_truth(config.truth)
     )
-    evaluation = evaluate_frame(joined, config)
-    print(tables.evaluation_table([("predictions", evaluation.to_dict())]))
+    sibling = joined["group"] == SIBLING
+    levels = {"images": evaluate_frame(joined[~sibling], config)}
+    titles = {"images": "predictions", "siblings": "siblings against not used"}
+    if sibling.any() and (joined["label"][~sibling] == 0).any():
+        # The image was not used, its patient was: no error either way, so a row of its own.
+        near = joined[sibling | (joined["label"] == 0)]
+        levels["siblings"] = evaluate_frame(near.assign(label=sibling[near.index] * 1), config)
+    print(tables.evaluation_table([(titles[name], levels[name].to_dict()) for name in levels]))
     print()
-    print(can_show(evaluation))
+    said = {name: f"{titles[name]}: {can_show(level)}" for name, level in levels.items()}
+    if "siblings" in levels:
+        print(
+            f"{int(sibling.sum())} siblings (unseen images of used patients) count in their own "
+            "row only: there they take the place of used images."
+        )
+    print(*said.values(), sep="\n")
     if config.run_dir:
         path = runs.folder_of(config) / "evaluation_predictions.json"
         files.write_json(
             path,
             {"predictions": config.predictions, "truth": config.truth,
-             "levels": {"images": evaluation.to_dict()}, "can_show": can_show(evaluation)},
+             "levels": {name: level.to_dict() for name, level in levels.items()},
+             "can_show": said["images"].removeprefix("predictions: ")},
         )  # fmt: skip
         print(f"written: {path}")
 

@@ -106,15 +106,22 @@ def read_predictions(path):
 
 
 def read_truth(path):
-    """Reads a CSV with the columns name, label (0 or 1) and optionally patient.
+    """Reads a CSV with the columns name, label (0 or 1) and optionally patient and group.
+
+    A simulation's truth has the group "sibling" for unseen images of used patients.
 
     Returns:
-        DataFrame of name, label, patient; without that column each image is its own patient.
+        DataFrame of name, label, patient, group; without a patient column each image is its own
+        patient, without a group column all groups are "".
     """
-    expected = "a header with the columns name, label and optionally patient"
+    expected = "a header with the columns name, label and optionally patient and group"
     rows = _read_rows(path, expected)
     header = [cell.strip().lower() for cell in rows[0][1]]
-    if header.count("name") != 1 or header.count("label") != 1 or header.count("patient") > 1:
+    if (
+        header.count("name") != 1
+        or header.count("label") != 1
+        or (max(header.count("patient"), header.count("group")) > 1)
+    ):
         raise UserError(f"{path}, line {rows[0][0]}: expected {expected}; found {rows[0][1]}.")
     if len(rows) == 1:
         raise UserError(f"{path}: expected rows after the header, found none.")
@@ -131,8 +138,9 @@ def read_truth(path):
                     f"{path}, line {line}: the patient is empty. Name it, or remove the column if "
                     "no patients are known."
                 )
-        records.append((name, label, patient))
-    return pd.DataFrame(records, columns=["name", "label", "patient"])
+        group = cells[header.index("group")].strip() if "group" in header else ""
+        records.append((name, label, patient, group))
+    return pd.DataFrame(records, columns=["name", "label", "patient", "group"])
 
 
 def join(predictions, truth):
@@ -143,8 +151,8 @@ def join(predictions, truth):
         truth: what `read_truth` returns.
 
     Returns:
-        DataFrame of name, patient, label, decision, score in the order of `truth`; the score is
-        the decision where the predictions have none.
+        DataFrame of name, patient, label, group, decision, score in the order of `truth`; the
+        score is the decision where the predictions have none.
     """
     frames = {"predictions": predictions, "truth": truth}
     stems = {what: [stem(name) for name in frame["name"]] for what, frame in frames.items()}
@@ -173,7 +181,7 @@ def join(predictions, truth):
         )
     order = pd.Index(stems["predictions"]).get_indexer(stems["truth"])
     found = predictions.iloc[order].reset_index(drop=True)
-    joined = truth[["name", "patient", "label"]].reset_index(drop=True)
+    joined = truth[["name", "patient", "label", "group"]].reset_index(drop=True)
     decision = found["decision"].astype("int64")
     score = found["score"].astype("float64")
     return joined.assign(decision=decision, score=score.fillna(decision.astype("float64")))

@@ -185,7 +185,7 @@ def test_truth_with_and_without_patients(tmp_path):
     found = submission.read_truth(write(tmp_path, "name,label\na.png,1\nb.png,0\n"))
     assert found["patient"].tolist() == ["a", "b"] and found["label"].tolist() == [1, 0]
     found = submission.read_truth(write(tmp_path, "patient,extra,Label,name\np,,1,a.png\n"))
-    assert found.to_dict("records") == [{"name": "a.png", "label": 1, "patient": "p"}]
+    assert found.to_dict("records") == [{"name": "a.png", "label": 1, "patient": "p", "group": ""}]
 
 
 @pytest.mark.parametrize(
@@ -212,17 +212,25 @@ def frames(predicted, true):
         [(name, label, f"p-{name}") for name, label in true.items()],
         columns=["name", "label", "patient"],
     )
-    return predictions, truth
+    return predictions, truth.assign(group="")
 
 
 def test_join_matches_stems_in_the_order_of_the_truth():
     predictions, truth = frames({"b": 1, "x/a.png": 0}, {"a.png": 1, "b.png": 0})
     found = submission.join(predictions, truth)
-    assert found.columns.tolist() == ["name", "patient", "label", "decision", "score"]
-    assert found.iloc[0].tolist() == ["a.png", "p-a.png", 1, 0, 0.0]
-    assert found.iloc[1].tolist() == ["b.png", "p-b.png", 0, 1, 1.0]
+    assert found.columns.tolist() == [*("name", "patient", "label", "group", "decision", "score")]
+    assert found.iloc[0].tolist() == ["a.png", "p-a.png", 1, "", 0, 0.0]
+    assert found.iloc[1].tolist() == ["b.png", "p-b.png", 0, "", 1, 1.0]
     found = submission.join(predictions.assign(score=[0.3, -2.0]), truth)
     assert found["score"].tolist() == [-2.0, 0.3]
+
+
+def test_the_group_of_an_image_is_kept(tmp_path):
+    text = "name,label,group\na.png,1,member\nb.png,0,sibling\n"
+    truth = submission.read_truth(write(tmp_path, text))
+    assert truth["group"].tolist() == ["member", "sibling"]
+    predictions, _ = frames({"a": 1, "b": 0}, {"a.png": 1, "b.png": 0})
+    assert submission.join(predictions, truth)["group"].tolist() == ["member", "sibling"]
 
 
 def test_join_names_what_is_missing_and_what_is_too_much():

@@ -1,0 +1,110 @@
+"""The spaces that images are compared in, and distances in them. No TensorFlow."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from ganfp_tf.data import images
+from ganfp_tf.errors import UserError
+
+ROWS, COLUMNS = 512, 1024  # vectors of either side that are held in float64 at once
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelStore:
+    """Gray pixels of images; a content is read once, however many detectors ask for it.
+
+    Attributes:
+        side: images are resized to side x side pixels: by area where they shrink (each pixel the
+            mean of what it covers), else bilinearly. Proportions are not kept.
+        window: (center, width) of DICOM and NIfTI intensities, or None.
+        nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+    """
+
+    side: int = 64
+    window: tuple[float, float] | None = None
+    nifti_slice: int = -1
+    _rows: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pixels(self, frame):
+        """Gray values (mean of the channels) of the images of `frame`.
+
+        Args:
+            frame: DataFrame with path and digest (SHA-256 of the file).
+
+        Returns:
+            (len(frame), side * side) float32 in [0, 1], row by row.
+
+        Raises:
+            UserError: a file cannot be read, or has changed since the frame was made.
+        """
+        new = frame[~frame["digest"].isin(self._rows.keys())].drop_duplicates("digest")
+        if len(new):
+            workers = min(8, os.cpu_count() or 1)
+            with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+                # Libraries warn of odd tags and missing headers, which the catalog has judged.
+                warnings.simplefilter("ignore")
+                try:
+                    read = pool.map(self._read, new["path"], new["digest"])
+                    self._rows.update(zip(new["digest"], read, strict=True))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        found = np.empty((len(frame), self.side**2), "float32")
+        for place, digest in enumerate(frame["digest"]):
+            found[place] = self._rows[digest]
+        return found
+
+    def _read(self, path, digest):
+        try:
+            data = images.read_bytes(path)
+            pixels = images.decode(data, window=self.window, nifti_slice=self.nifti_slice)
+        except images.ImageError as error:
+            raise UserError(f"{path} cannot be read: {error}.") from error
+        # Under the wrong digest it would be taken for another image ever after.
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UserError(f"{path} has changed since the data were listed. Start anew.")
+        return shrink(pixels.mean(axis=2) / 255.0, self.side).ravel()
+
+
+def shrink(gray, side):
+    """Resizes a gray image (H, W) to (side, side) float32, as `PixelStore` says."""
+    image = Image.fromarray(np.asarray(gray, "float32"))
+    shrinks = min(image.size) >= side
+    resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((side, side), resampling))
+
+
+def distance_rows(left, right, *, rows=ROWS, columns=COLUMNS):
+    """Distances between vectors, a block of rows at a time, so that memory stays bounded.
+
+    Computed in float64 from |a|^2 + |b|^2 - 2 ab: equal vectors come out below 1e-7, not always 0.
+
+    Args:
+        left: (n, d) float32.
+        right: (m, d) float32.
+        rows: rows of a block.
+        columns: vectors of `right` that are multiplied at once.
+
+    Yields:
+        (slice of `left`, (rows, m) float64): root mean square difference over the d components,
+        for pixels in gray values from 0 to 1.
+    """
+    size = left.shape[1]
+    starts = range(0, len(right), columns)
+    squares = functools.partial(np.einsum, "ij,ij->i")
+    for start in range(0, len(left), rows):
+        part = slice(start, start + rows)
+        a = left[part].astype("float64")
+        block = np.empty((len(a), len(right)))
+        for begin in starts:
+            b = right[begin : begin + columns].astype("float64")
+            squared = squares(a, a)[:, None] + squares(b, b) - 2.0 * (a @ b.T)
+            block[:, begin : begin + columns] = squared
+        yield part, np.sqrt(np.maximum(block, 0.0, out=block) / size)

@@ -1,0 +1,131 @@
+"""The real images a simulation draws from: whose they are, and how they become gray squares."""
+
+import concurrent.futures
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ganfp_tf import progress
+from ganfp_tf.data import images, layouts
+from ganfp_tf.data.catalog import assign_patients
+from ganfp_tf.errors import UserError
+from ganfp_tf.simulation import phantom
+from ganfp_tf.simulation.recipe import patients_needed
+
+PHANTOM = "phantom"
+
+
+def open_pool(config):
+    """Lists the real images of `--real`; phantoms are rendered where they are not there yet.
+
+    Args:
+        config: the simulation's Config.
+
+    Returns:
+        DataFrame of path, relative and patient (text), in natural order of the relative paths.
+
+    Raises:
+        UserError: no such folder, no images in it, or rendered phantoms of other settings.
+    """
+    if config.real == PHANTOM:
+        frame = _phantoms(config)
+    else:
+        frame = _folder(pathlib.Path(config.real))
+        frame, _ = assign_patients(frame, config.patient_regex)
+    order = sorted(frame.index, key=lambda row: layouts.natural_key(frame.relative[row]))
+    return frame.loc[order, ["path", "relative", "patient"]].reset_index(drop=True)
+
+
+def read_squares(paths, size, config, title="reading real images"):
+    """Reads images as `(N, size, size)` uint8: gray, the largest central square, smoothly scaled.
+
+    Raises:
+        UserError: names the files that cannot be read.
+    """
+    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
+        results = workers.map(lambda path: _read(path, size, config), paths)
+        read = list(_shown(results, len(paths), title))
+    refused = [
+        f"  {layouts.shown(str(path))}: {found}"
+        for path, found in zip(paths, read, strict=True)
+        if isinstance(found, str)
+    ]
+    if refused:
+        more = f"\n  and {len(refused) - 5} more" if len(refused) > 5 else ""
+        raise UserError(
+            f"--real: {len(refused)} of {len(paths)} images cannot be read (repair or remove "
+            "them):\n" + "\n".join(refused[:5]) + more
+        )
+    return np.stack(read)
+
+
+def _phantoms(config):
+    folder = (
+        pathlib.Path(config.phantom_dir) / f"{config.size}-{config.slices}-{config.phantom_seed}"
+    )
+    phantom.write_phantoms(
+        folder, patients=patients_needed(config), slices=config.slices, size=config.size,
+        seed=config.phantom_seed,
+    )  # fmt: skip
+    frame = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+    # Others may have rendered more patients than this simulation takes.
+    patients = sorted(frame.patient.unique(), key=layouts.natural_key)[: patients_needed(config)]
+    frame = frame[frame.patient.isin(patients)].reset_index(drop=True)
+    return frame.assign(relative=frame.path, path=[str(folder / name) for name in frame.path])
+
+
+def _folder(root):
+    if not root.is_dir():
+        raise UserError(
+            f"--real: there is no folder {layouts.shown(str(root))}. Expected phantom, or a folder "
+            "of real images."
+        )
+    if (root / "manifest.csv").is_file() or any(_role_folders(root)):
+        frame = layouts.find_images(str(root))
+        frame = frame[frame.role == "real"].reset_index(drop=True)
+    else:
+        found = [path for path in sorted(root.rglob("*")) if _is_image(path)]
+        frame = pd.DataFrame(
+            {
+                "path": [str(path) for path in found],
+                "relative": [path.relative_to(root).as_posix() for path in found],
+                "role": "real", "patient": "",
+            }
+        )  # fmt: skip
+    if frame.empty:
+        raise UserError(f"--real: {layouts.shown(str(root))} holds no real images.")
+    return frame
+
+
+def _role_folders(root):
+    return (path for path in root.rglob("*") if path.is_dir() and layouts.role_of(path.name))
+
+
+def _is_image(path):
+    return path.is_file() and path.name.lower().endswith(layouts.IMAGE_SUFFIXES)
+
+
+def _read(path, size, config):
+    """The square, or in words why there is none."""
+    try:
+        pixels = images.read_image(
+            path, window=config.window_range, nifti_slice=config.nifti_slice
+        ).mean(axis=2)
+    except images.ImageError as error:
+        return str(error)
+    side = min(pixels.shape)
+    top, left = ((length - side) // 2 for length in pixels.shape)
+    square = Image.fromarray(pixels[top : top + side, left : left + side])
+    # Pillow smooths before it makes smaller, so that fine structure does not fold over.
+    scaled = np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+    return np.clip(np.rint(scaled), 0, 255).astype("uint8")
+
+
+def _shown(results, total, title):
+    with progress.bar(total, title, "image") as bar:
+        for result in results:
+            yield result
+            bar.update()

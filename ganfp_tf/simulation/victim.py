@@ -1,0 +1,169 @@
+"""Training a victim on its members, and the images it generates."""
+
+import dataclasses
+import hashlib
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from ganfp_tf import files
+from ganfp_tf.errors import UserError
+from ganfp_tf.models import state
+from ganfp_tf.simulation import callbacks, sampling
+from ganfp_tf.simulation.architectures import ARCHITECTURES
+from ganfp_tf.simulation.gan import GAN
+
+EPOCH = 1000  # steps between two checkpoints, each with samples and its Fréchet distance
+ORDER = 1  # stream of the order of the members; the other draws of a step have the seed alone
+
+
+def build(config, seed):
+    """The untrained `GAN` that `config` describes, compiled."""
+    keras.utils.set_random_seed(seed)
+    networks = ARCHITECTURES[config.architecture]
+    gan = GAN(
+        networks.generator(config.size, config.latent, config.channels),
+        networks.discriminator(config.size, config.channels),
+        loss=config.gan_loss, r1=config.r1, average=config.ema, augmentation=config.policies,
+        seed=seed,
+    )  # fmt: skip
+    # No momentum, as suits adversaries that chase each other (Mescheder et al. 2018, appendix D).
+    adams = [keras.optimizers.Adam(config.gan_learning_rate, 0.0, 0.99) for _ in range(2)]
+    if keras.config.dtype_policy().name == "mixed_float16":
+        adams = [keras.mixed_precision.LossScaleOptimizer(adam) for adam in adams]
+    # Keras wraps what it is handed in a loss scaling of its own unless told not to.
+    gan.compile(*adams, jit_compile=config.jit_compile, auto_scale_loss=False)
+    return gan
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A victim after its training.
+
+    Attributes:
+        generator: the averaged generator, `(batch, latent)` -> `(batch, size, size, 1)`.
+        history: DataFrame, one row an epoch.
+        seconds: spent in training, over all interruptions.
+        parameters: of generator and discriminator.
+    """
+
+    generator: keras.Model
+    history: pd.DataFrame
+    seconds: float
+    parameters: dict
+
+
+def train(images, folder, config, *, seed, log, watch, title):
+    """Trains a victim on `images`, or goes on with it where it was interrupted.
+
+    Args:
+        images: `(N, size, size)` uint8, the members.
+        folder: where checkpoint.npz, history.csv and generator.keras go.
+        config: the simulation's Config.
+        seed: of weights, order, latents and augmentation.
+        log: an open TensorBoard log.
+        watch: `fidelity.Fidelity` of these images, or None to measure nothing.
+        title: of the bar.
+
+    Returns:
+        `Trained`.
+
+    Raises:
+        UserError: the training diverged, or its checkpoint is damaged.
+    """
+    gan = build(config, seed)
+    checkpoint = Checkpoint(gan, folder / "checkpoint.npz")
+    checkpoint.restore()
+    done = int(gan.step)
+    if done < config.steps:
+        dataset = batches(images, config.gan_batch, seed, first_step=done)
+        shown = sampling.latents(gan.latent, callbacks.SHOWN, seed)
+        acts = [
+            callbacks.StopOnNonFinite(),
+            callbacks.Samples(log, folder, watch, shown),
+            callbacks.Progress(config.steps, done, title),  # shows what Samples added
+            checkpoint,
+        ]
+        full, rest = divmod(config.steps, EPOCH)
+        for epochs, steps in ((full, EPOCH), (full + 1, rest)):
+            begun = int(gan.step) // EPOCH
+            if steps and begun < epochs:
+                gan.fit(
+                    dataset, initial_epoch=begun, epochs=epochs, steps_per_epoch=steps, verbose=0,
+                    shuffle=False, callbacks=acts,
+                )  # fmt: skip
+                dataset = batches(images, config.gan_batch, seed, first_step=int(gan.step))
+    history = pd.DataFrame(checkpoint.history)
+    files.write_csv(folder / "history.csv", history)
+    with files.atomic_path(folder / "generator.keras") as temporary:
+        gan.average.save(temporary)
+    parameters = {
+        "generator": gan.generator.count_params(),
+        "discriminator": gan.discriminator.count_params(),
+    }
+    return Trained(gan.average, history, checkpoint.seconds, parameters)
+
+
+def batches(images, batch, seed, first_step=0):
+    """The endless dataset of steps from `first_step` on: `(batch, size, size, 1)` in [-1, 1].
+
+    Each image once in N draws, in an order that follows from the seed and the number of the step
+    alone.
+    """
+    count = len(images)
+    pixels = tf.constant(sampling.to_unit(images))
+
+    def one_step(step):
+        places = step * batch + tf.range(batch, dtype=tf.int64)
+        turns = places // count
+        fixed = tf.broadcast_to(tf.constant([seed, ORDER], tf.int64), (batch, 2))
+        keys = tf.concat([fixed, turns[:, None]], axis=1)
+        # tf.random.experimental.index_shuffle pads keys wrongly where there is one for each place.
+        chosen = tf.raw_ops.RandomIndexShuffle(
+            index=places % count, seed=keys, max_index=tf.constant(count - 1, tf.int64)
+        )
+        return tf.gather(pixels, chosen)
+
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max // batch)
+    return steps.map(one_step, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
+        tf.data.AUTOTUNE
+    )
+
+
+def digest(model):
+    """SHA-256 over the weights of a model, in hex."""
+    total = hashlib.sha256()
+    for variable in model.variables:
+        total.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return total.hexdigest()
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole state at the end of an epoch, with the history and the time it took."""
+
+    def __init__(self, gan, path):
+        super().__init__()
+        self.gan, self.path = gan, path
+        self.history, self.seconds = [], 0.0
+
+    def restore(self):
+        """Goes back to the last saved epoch, where there is one."""
+        if self.path.exists():
+            facts = state.load(self.path, self.gan.state())
+            if facts is None:
+                raise UserError(f"the checkpoint {self.path} is damaged. Start with --overwrite.")
+            self.history, self.seconds = facts["history"], facts["seconds"]
+
+    def on_train_begin(self, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.monotonic()
+        self.seconds, self.started = self.seconds + now - self.started, now
+        row = {name: float(value) for name, value in logs.items()}
+        self.history.append({"step": int(self.gan.step), **row})
+        facts = {"history": self.history, "seconds": self.seconds}
+        state.save(self.path, self.gan.state(), facts)

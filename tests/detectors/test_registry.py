@@ -1,0 +1,73 @@
+"""Names of detectors."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from ganfp_tf.config import Config
+from ganfp_tf.detectors.registry import DETECTORS, make_detector, parse_detectors
+from ganfp_tf.errors import UserError
+
+CLASSICAL = [name for name, entry in DETECTORS.items() if entry.make]
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_every_detector_is_frozen_and_keeps_the_protocol(name):
+    detector = make_detector(name)
+    assert detector.name == name and detector.title
+    assert isinstance(detector.uses_labels, bool)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        detector.name = "other"
+
+
+def test_the_blind_one_is_the_control():
+    assert [name for name, entry in DETECTORS.items() if entry.control] == ["blind_pixels"]
+
+
+def test_titles_differ():
+    assert len({entry.title for entry in DETECTORS.values()}) == len(DETECTORS)
+
+
+def test_a_siamese_network_is_a_run():
+    names = set(DETECTORS) - set(CLASSICAL)
+    assert names == {"siamese_random", "siamese_nearest"}
+    for name in names:
+        assert Config(**DETECTORS[name].run).pairing == name.removeprefix("siamese_")
+        with pytest.raises(UserError, match=f"{name} is a Siamese network: train it with --mode"):
+            make_detector(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("all", list(DETECTORS)),
+        ("hits_pixels", ["hits_pixels"]),
+        (" hits_pixels , nearest_pixels,", ["hits_pixels", "nearest_pixels"]),
+    ],
+)
+def test_names_separated_by_commas(text, names):
+    assert parse_detectors(text) == names
+
+
+@pytest.mark.parametrize("text", ["", " ,", "hits_pixels,hits_pixels", "all,hits_pixels"])
+def test_each_once_and_all_alone(text):
+    with pytest.raises(UserError, match="must be all, or name at least one detector and each once"):
+        parse_detectors(text)
+
+
+@pytest.mark.parametrize("read", [make_detector, parse_detectors])
+def test_an_unknown_name_gets_the_nearest_and_the_list(read):
+    with pytest.raises(UserError, match=r"'hit_pixel'\. Did you mean hits_pixels\? Expected near"):
+        read("hit_pixel")
+    with pytest.raises(UserError, match=r"no detector 'zzz'\. Expected nearest_pixels, "):
+        read("zzz")
+
+
+def test_tensorflow_is_not_imported():
+    code = (
+        "import sys; import ganfp_tf.detectors.registry, ganfp_tf.detectors.crossfit; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,138 @@
+"""--mode=benchmark and --mode=simulate --grid through main.main."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from ganfp_tf import jobs
+from main import main
+
+SIAMESE = (
+    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
+    "--hidden=8", "--epochs=1", "--steps_per_epoch=2", "--bootstrap=100", "--permutations=100",
+    "--folds=3", "--notensorboard",
+)  # fmt: skip
+GRID = (
+    "--mode=simulate", "--grid=members=10,12;seed=0", "--size=32", "--slices=1",
+    "--non_members=10", "--generated=20", "--channels=4", "--latent=8", "--steps=2",
+    "--gan_batch=4", "--unrelated",
+)  # fmt: skip
+
+
+def ganfp(*words):
+    return main(["main.py", *map(str, words)])
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Runs go on here, one after the other, which spares a start of TensorFlow each."""
+    ran = []
+
+    def run(config, settings_path, log_path):
+        ran.append(config.run_dir.rsplit("/", 1)[1])
+        settings_path.parent.mkdir(parents=True, exist_ok=True)
+        settings_path.write_text(json.dumps(config.to_dict()))
+        return jobs.Outcome(main(["main.py", f"--config_json={settings_path}"]), 1.5, 10**9)
+
+    monkeypatch.setattr(jobs, "run", run)
+    return ran
+
+
+def test_every_detector_on_one_data_set(victim, tmp_path, capsys, in_this_process):
+    words = (
+        "--mode=benchmark", *SIAMESE, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
+        f"--store_dir={tmp_path / 'store'}",
+    )  # fmt: skip
+    assert ganfp(*words) == 0
+    assert in_this_process == ["siamese_random", "siamese_nearest"]
+    out = capsys.readouterr().out
+    frame = pd.read_csv(tmp_path / "run" / "benchmark.csv").set_index("detector")
+    assert list(frame.index) == [
+        "nearest_pixels", "calibrated_pixels", "hits_pixels", "siamese_random", "siamese_nearest",
+        "blind_pixels",
+    ]  # fmt: skip
+    # The victim's generated images are noisy copies of its used images.
+    assert frame.auc["nearest_pixels"] > 0.9 and frame.auc["calibrated_pixels"] > 0.9
+    assert frame.control["blind_pixels"] and not frame.control["nearest_pixels"]
+    assert set(frame.images) == {30} and set(frame.members) == {15}
+    # 15 non-members do not resolve a false-positive rate of 1 %.
+    assert frame.tpr_1.isna().all() and frame.tpr_10.notna().all()
+    evaluation = json.loads(
+        (tmp_path / "run/detectors/victim/siamese_random/evaluation.json").read_text()
+    )
+    metrics = evaluation["levels"]["images_cross_fitted"]["metrics"]
+    assert frame.auc["siamese_random"] == pytest.approx(metrics["auc_within"]["value"])
+    for name in ("benchmark.html", "benchmark.md"):
+        assert "nearest distance in pixels" in (tmp_path / "run" / name).read_text()
+    assert "benchmark.html" in out
+
+    # The same command measures nothing again; another seed does.
+    assert ganfp(*words) == 0
+    assert capsys.readouterr().out.count("done earlier") == 6
+    assert len(in_this_process) == 2
+
+
+def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
+    words = (
+        *GRID, f"--run_dir={tmp_path / 'run'}", f"--phantom_dir={tmp_path / 'phantoms'}",
+        "--detectors=nearest_pixels,blind_pixels", "--bootstrap=100", "--permutations=100",
+        "--folds=3",
+    )  # fmt: skip
+    well = jobs.run
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupted(config, settings_path, log_path):
+            if config.members == 12:
+                return jobs.Outcome(jobs.INTERRUPTED, 1.0, None)
+            return well(config, settings_path, log_path)
+
+        patch.setattr(jobs, "run", interrupted)
+        assert ganfp(*words) == 130
+    # What is known so far can be read.
+    first = pd.read_csv(tmp_path / "run" / "benchmark.csv")
+    assert set(first.victim) == {"phantom-dcgan-n10-s0"} and len(first) == 4
+    assert ganfp(*words) == 0
+    assert in_this_process == ["phantom-dcgan-n10-s0", "phantom-dcgan-n12-s0"]
+    frame = pd.read_csv(tmp_path / "run" / "benchmark.csv")
+    assert len(frame) == 8
+    assert set(frame.set) == {"victim", "unrelated"} and set(frame.members) == {10, 12}
+    assert set(frame.generated) == {16} and set(frame.steps) == {2}
+    page = (tmp_path / "run" / "benchmark.html").read_text()
+    assert "phantom" in page and "https://" not in page and 'src="http' not in page
+    assert "trained earlier" in capsys.readouterr().out
+
+    # A longer grid in the same folder trains only what is new.
+    more = [word.replace("members=10,12", "members=10,12,14") for word in map(str, words)]
+    assert ganfp(*more) == 0
+    assert in_this_process[2:] == ["phantom-dcgan-n14-s0"]
+
+    # A victim is a data set of its own, which its victim.json describes.
+    place = tmp_path / "run" / "victims" / "phantom-dcgan-n10-s0"
+    code = ganfp(
+        "--mode=benchmark", f"--data={place}", "--detectors=hits_pixels", "--bootstrap=100",
+        "--permutations=100", "--folds=3", f"--run_dir={tmp_path / 'one'}",
+    )  # fmt: skip
+    assert code == 0
+    one = pd.read_csv(tmp_path / "one" / "benchmark.csv")
+    assert one.victim.tolist() == ["phantom-dcgan-n10-s0"] * 2
+    assert one.set.tolist() == ["victim", "unrelated"] and set(one.members) == {10}
+
+
+def test_a_victim_that_fails_stops_the_grid(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(jobs, "run", lambda *_: jobs.Outcome(-9, 4.0, 5 * 10**9))
+    words = (*GRID, f"--run_dir={tmp_path / 'run'}", "--detectors=nearest_pixels")
+    assert ganfp(*words) == 2
+    error = capsys.readouterr().err
+    assert "[1/2] phantom-dcgan-n10-s0 did not end well (killed by signal 9" in error
+
+
+def test_a_folder_of_another_mode_is_refused(victim, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = (f"--data={victim[0]}", f"--run_dir={run}", "--detectors=blind_pixels")
+    quick = ("--bootstrap=100", "--permutations=100", "--folds=3")
+    assert ganfp("--mode=benchmark", *quick, *words) == 0
+    assert ganfp("--mode=compare", "--systems=tiny", f"--data={victim[0]}", words[1]) == 2
+    assert "holds a run of --mode=benchmark, not of --mode=compare" in capsys.readouterr().err
+    shutil.rmtree(run)
