@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from ganfp_tf import demo, grids
+from ganfp_tf.clock import Clock
 from ganfp_tf.config import Config
 from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.flags import define_flags, explicit_settings, help_text
@@ -48,11 +49,19 @@ def main(argv):
     if config.mode in WITH_DATA and config.data == str(demo.FOLDER):
         print(f"--data is empty: this run uses the demo data of the package. {demo.WHAT}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    clock = Clock()
     try:
         for step in ("benchmark",) if config.grid else STEPS[config.mode]:
             if step == "export" and config.mode == "train" and not config.saved_model:
                 continue
-            importlib.import_module(f"ganfp_tf.modes.{step}").run(config)
+            with clock.lap("import"):
+                mode = importlib.import_module(f"ganfp_tf.modes.{step}")
+            if step == "train":
+                mode.run(config, clock)
+            else:
+                with clock.lap(step):
+                    mode.run(config)
+        print(clock.summary())
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
         return 2

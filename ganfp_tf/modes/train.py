@@ -4,11 +4,11 @@ import dataclasses
 import functools
 import json
 import sys
-import time
 
 import numpy as np
 
 from ganfp_tf import files, runs
+from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors import examples, siamese, training
@@ -21,9 +21,16 @@ from ganfp_tf.detectors.material import (
 from ganfp_tf.reports.tensorboard import open_log
 
 
-def run(config):
-    """Trains on the main split and on every fold; what is done already is not done again."""
-    catalog = open_catalog(config, "train")
+def run(config, clock=None):
+    """Trains on the main split and on every fold; what is done already is not done again.
+
+    Args:
+        config: the run's Config.
+        clock: a `Clock` that is told how long reading, encoding and training took.
+    """
+    clock = clock or Clock()
+    with clock.lap("reading"):
+        catalog = open_catalog(config, "train")
     splits = make_splits(
         catalog.frame, test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
@@ -41,14 +48,15 @@ def run(config):
     if (folder / "weights.json").exists():
         check_weights(report, folder)
     files.write_json(folder / "weights.json", dataclasses.asdict(report))
-    started = time.monotonic()
-    material, computed = open_material(catalog.frame, backbone, report, config)
-    _note_embedding(folder, computed, time.monotonic() - started)
+    with clock.lap("encoding"):
+        material, computed = open_material(catalog.frame, backbone, report, config)
+    _note_embedding(folder, computed, clock.laps["encoding"])
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
     for split_id in splits["split_id"].unique():
         rows = training.Rows.of(material, split_of(splits, split_id))
-        _train_split(config, material, rows, folder, split_id, backbone)
+        with clock.lap("training"):
+            _train_split(config, material, rows, folder, split_id, backbone)
 
 
 def _train_split(config, material, rows, folder, split_id, backbone):

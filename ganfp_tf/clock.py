@@ -1,0 +1,27 @@
+"""Where a command's time goes: laps by name, told at its end."""
+
+import contextlib
+import time
+
+
+class Clock:
+    """Adds up seconds by name, in the order in which the names first came."""
+
+    def __init__(self):
+        self.laps = {}
+        self._started = time.monotonic()
+
+    @contextlib.contextmanager
+    def lap(self, name):
+        """Adds the time of the block to `name`, also where it ends in an exception."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.laps[name] = self.laps.get(name, 0.0) + time.monotonic() - started
+
+    def summary(self):
+        """One line such as "seconds: import 8, encoding 40, in all 61"."""
+        total = time.monotonic() - self._started
+        parts = [f"{name} {seconds:.0f}" for name, seconds in self.laps.items()]
+        return f"seconds: {', '.join([*parts, f'in all {total:.0f}'])}"

@@ -1,0 +1,34 @@
+import pytest
+
+from ganfp_tf import clock
+
+
+@pytest.fixture
+def now(monkeypatch):
+    class Time:
+        seconds = 100.0
+
+        def monotonic(self):
+            return self.seconds
+
+    time = Time()
+    monkeypatch.setattr(clock, "time", time)
+    return time
+
+
+def test_laps_add_up_by_name(now):
+    watch = clock.Clock()
+    for name, seconds in (("import", 2.0), ("training", 30.0), ("import", 1.5)):
+        with watch.lap(name):
+            now.seconds += seconds
+    now.seconds += 6.5
+    assert watch.laps == {"import": 3.5, "training": 30.0}
+    assert watch.summary() == "seconds: import 4, training 30, in all 40"
+
+
+def test_what_fails_has_taken_its_time(now):
+    watch = clock.Clock()
+    with pytest.raises(ValueError, match="no"), watch.lap("export"):
+        now.seconds += 4.0
+        raise ValueError("no")
+    assert watch.laps == {"export": 4.0}
