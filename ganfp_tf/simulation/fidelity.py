@@ -10,7 +10,7 @@ from ganfp_tf.statistics.frechet import frechet_distance
 
 BACKBONE = "efficientnetlite0"  # its ImageNet weights come with the requirements
 SIDE = 96  # at least; three times its stride of 32 keeps nine places to average
-COUNT = 256  # generated images measured
+COUNT = 256  # images measured, at most
 LATENTS = 99  # seed of their latents
 
 
@@ -19,7 +19,8 @@ class Fidelity:
 
     FID itself uses Inception-v3 and 50,000 images; numbers of the two are not comparable. What a
     perfect generator of these patients would score is `reference`: other real images against the
-    members.
+    members, as many of them as generated images are measured, for the distance falls with their
+    number.
 
     Args:
         members: `(N, size, size)` uint8.
@@ -31,11 +32,12 @@ class Fidelity:
         backbone, _ = build_backbone(BACKBONE, image_size=size, weights="imagenet")
         self._encode, self._size = compiled(backbone), size
         self._members = self._features(members)
-        self.reference = frechet_distance(self._members, self._features(others))
+        self.count = min(COUNT, len(others))
+        self.reference = frechet_distance(self._members, self._features(others[: self.count]))
 
     def distance(self, generator):
-        """The distance of `COUNT` images of a generator to the members."""
-        images = sampling.generate(generator, COUNT, LATENTS)
+        """The distance of `count` images of a generator to the members."""
+        images = sampling.generate(generator, self.count, LATENTS)
         return frechet_distance(self._members, self._features(images))
 
     def _features(self, images):

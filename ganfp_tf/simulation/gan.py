@@ -36,7 +36,8 @@ class GAN(keras.Model):
         self.average.set_weights(generator.get_weights())
         self.average.trainable = False
         self.loss_name, self.r1, self.decay = loss, r1, average
-        self.augmentation, self.seed = augmentation, seed
+        self.augmentation = augmentation
+        self.seed = seed % 2**31  # TensorFlow's seeds are int32; that of --unrelated is one more
         self.latent = generator.input_shape[-1]
         self.step = keras.Variable(0, dtype="int32", trainable=False, name="step")
         names = ("generator_loss", "discriminator_loss", "r1", "real_logit", "generated_logit")

@@ -14,6 +14,7 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.models import state
 from ganfp_tf.simulation import callbacks, sampling
 from ganfp_tf.simulation.architectures import ARCHITECTURES
+from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.gan import GAN
 
 EPOCH = 1000  # steps between two checkpoints, each with samples and its Fréchet distance
@@ -34,7 +35,6 @@ def build(config, seed):
     adams = [keras.optimizers.Adam(config.gan_learning_rate, 0.0, 0.99) for _ in range(2)]
     if keras.config.dtype_policy().name == "mixed_float16":
         adams = [keras.mixed_precision.LossScaleOptimizer(adam) for adam in adams]
-    # Keras wraps what it is handed in a loss scaling of its own unless told not to.
     gan.compile(*adams, jit_compile=config.jit_compile, auto_scale_loss=False)
     return gan
 
@@ -75,7 +75,7 @@ def train(images, folder, config, *, seed, log, watch, title):
         UserError: the training diverged, or its checkpoint is damaged.
     """
     gan = build(config, seed)
-    checkpoint = Checkpoint(gan, folder / "checkpoint.npz")
+    checkpoint = Checkpoint(gan, folder / "checkpoint.npz", digest_of_images(images))
     checkpoint.restore()
     done = int(gan.step)
     if done < config.steps:
@@ -142,11 +142,17 @@ def digest(model):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole state at the end of an epoch, with the history and the time it took."""
+    """Saves the whole state at the end of an epoch, with the history and the time it took.
 
-    def __init__(self, gan, path):
+    Args:
+        gan: the compiled `GAN`.
+        path: the file.
+        members: digest of the images it is trained on: with others it must not go on.
+    """
+
+    def __init__(self, gan, path, members):
         super().__init__()
-        self.gan, self.path = gan, path
+        self.gan, self.path, self.members = gan, path, members
         self.history, self.seconds = [], 0.0
 
     def restore(self):
@@ -155,6 +161,11 @@ class Checkpoint(keras.callbacks.Callback):
             facts = state.load(self.path, self.gan.state())
             if facts is None:
                 raise UserError(f"the checkpoint {self.path} is damaged. Start with --overwrite.")
+            if facts["members"] != self.members:
+                raise UserError(
+                    f"the checkpoint {self.path} belongs to other member images than --real gives "
+                    "now. Bring them back, or start anew with --overwrite."
+                )
             self.history, self.seconds = facts["history"], facts["seconds"]
 
     def on_train_begin(self, logs=None):
@@ -165,5 +176,5 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds, self.started = self.seconds + now - self.started, now
         row = {name: float(value) for name, value in logs.items()}
         self.history.append({"step": int(self.gan.step), **row})
-        facts = {"history": self.history, "seconds": self.seconds}
+        facts = {"history": self.history, "seconds": self.seconds, "members": self.members}
         state.save(self.path, self.gan.state(), facts)
