@@ -27,12 +27,14 @@ class Patients:
     table: pd.DataFrame
     images: np.ndarray
 
-    def of(self, group, part=None):
-        """The squares of a group, in the order of their places."""
-        chosen = self.table.group == group
-        if part is not None:
-            chosen &= self.table.part == part
-        return self.images[chosen.to_numpy()]
+    def of(self, group):
+        """The squares of a group, in the order of the table."""
+        return self.images[(self.table.group == group).to_numpy()]
+
+    def in_order(self, group):
+        """The squares of a group, in natural order of their places."""
+        rows = self.table[self.table.group == group].sort_values("target", key=dataset.natural)
+        return self.images[rows.index]
 
 
 def run(config):
@@ -128,7 +130,7 @@ def _record(people, facts, config):
         "settings": config.settings("victim") | {"seed": config.seed},
         "images": {" ".join(key).strip(): int(count) for key, count in groups.items()},
         "digests": {
-            group: dataset.digest_of_images(people.of(group))
+            group: dataset.digest_of_images(people.in_order(group))
             for group in (recipe.MEMBER, recipe.NON_MEMBER, recipe.SIBLING)
         },
         **facts,

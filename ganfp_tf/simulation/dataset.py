@@ -70,7 +70,7 @@ def write_tables(folder, real, generated, planted):
         planted: DataFrame of path and source, the target of the member that was copied.
     """
     # In the order of their numbers: that of `divide` would tell members from non-members.
-    inside = real[real.group != UNRELATED].sort_values("target", key=_natural)
+    inside = real[real.group != UNRELATED].sort_values("target", key=natural)
     known = inside.part == TRAINING
     rows = pd.DataFrame(
         {
@@ -100,7 +100,7 @@ def write_tables(folder, real, generated, planted):
 def write_unrelated(folder, real, count):
     """unrelated/manifest.csv: the labelled real images beside generated ones of other patients."""
     known = real[(real.part == TRAINING) & (real.group != UNRELATED)]
-    known = known.sort_values("target", key=_natural)
+    known = known.sort_values("target", key=natural)
     rows = pd.DataFrame(
         {
             "path": "../" + known.target, "role": "real",
@@ -131,7 +131,7 @@ def _numbered(count, stem, seed):
     return [f"{stem}_{number}.png" for number in order]
 
 
-def _natural(targets):
+def natural(targets):
     """Targets as text whose order is that of folder and number."""
     return targets.map(lambda target: "".join(f"{part!s:0>12}" for part in natural_key(target)))
 

@@ -1,0 +1,131 @@
+"""The demo data that the package ships, and the command that needs no data at hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ganfp_tf import cli, demo, files
+from ganfp_tf.config import Config
+from ganfp_tf.data.catalog import open_catalog
+from ganfp_tf.data.layouts import natural_key
+from ganfp_tf.detectors.crossfit import cross_fitted_scores
+from ganfp_tf.detectors.registry import make_detector
+from ganfp_tf.detectors.spaces import PixelStore
+from ganfp_tf.simulation.dataset import digest_of_images
+from ganfp_tf.simulation.phantom import phantom
+from ganfp_tf.statistics.frames import evaluate_frame
+from main import main
+
+
+@pytest.fixture(scope="module")
+def record():
+    return files.read_json(demo.FOLDER / "victim.json")
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return pd.read_csv(demo.FOLDER / "manifest.csv", dtype=str, keep_default_na=False)
+
+
+def pixels(paths):
+    return np.stack([np.asarray(Image.open(demo.FOLDER / path)) for path in paths])
+
+
+def test_it_holds_what_it_says(manifest):
+    assert demo.is_there()
+    counts = {
+        folder: len(list((demo.FOLDER / folder).glob("*.png")))
+        for folder in (
+            "training/real_used", "training/real_not_used", "training/generated",
+            "test/real_unknown", "test/generated", "unrelated/generated",
+        )
+    }  # fmt: skip
+    assert list(counts.values()) == [100, 100, 1000, 150, 500, 1000]
+    assert len(manifest) == 1850
+    truth = pd.read_csv(demo.FOLDER / "truth.csv")
+    assert truth.group.value_counts().to_dict() == {"member": 50, "non_member": 50, "sibling": 50}
+    # Patients of the test part are not in the training part.
+    assert not set(truth.patient.astype(str)) & set(manifest.patient[manifest.label != ""])
+
+
+def test_it_is_small():
+    size = sum(path.stat().st_size for path in demo.FOLDER.rglob("*.png"))
+    assert size < 12e6
+
+
+def test_its_digests_are_those_of_its_images(record, manifest):
+    generated = [path for path in manifest.path if "/generated/" in path]
+    order = sorted(generated, key=lambda path: (path.startswith("test/"), natural_key(path)))
+    assert digest_of_images(pixels(order)) == record["victim"]["generated_digest"]
+    truth = pd.read_csv(demo.FOLDER / "truth.csv")
+    for group, label in (("member", "1"), ("non_member", "0"), ("sibling", "none")):
+        hidden = [f"test/real_unknown/{name}" for name in truth.name[truth.group == group]]
+        known = manifest.path[manifest.label == label].tolist()
+        paths = sorted(hidden + known, key=natural_key)
+        assert digest_of_images(pixels(paths)) == record["digests"][group]
+
+
+def test_its_patients_are_the_phantoms_of_this_version(manifest):
+    """Where this fails, the phantoms have changed: make the demo data again, see README."""
+    known = manifest[manifest.label != ""].sample(6, random_state=0)
+    for path, patient in zip(known.path, known.patient, strict=True):
+        found = pixels([path])[0]
+        assert any(np.array_equal(found, phantom(int(patient), index)) for index in range(3))
+
+
+def test_its_command_makes_it_again(record):
+    words = record["command"].split()
+    assert words[:2] == ["python", "main.py"]
+    config = cli.parse(words[1:])
+    assert config.mode == "simulate"
+    assert config.settings("victim") | {"seed": config.seed} == record["settings"]
+
+
+def auc(folder, name):
+    """(value, low, high) of a classical detector on a data set."""
+    config = Config(data=str(folder))
+    catalog = open_catalog(config, "train")
+    scores = cross_fitted_scores(make_detector(name), catalog.frame, PixelStore(), folds=5, seed=0)
+    figure = evaluate_frame(scores, config).to_dict()["metrics"]["auc"]
+    return figure["value"], figure["low"], figure["high"]
+
+
+def test_it_holds_a_signal_that_an_unrelated_generator_does_not():
+    value, low, _ = auc(demo.FOLDER, "nearest_pixels")
+    assert value > 0.7 and low > 0.5
+    _, low, high = auc(demo.FOLDER / "unrelated", "nearest_pixels")
+    assert low < 0.5 < high
+
+
+def test_the_first_command_uses_it_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = main([
+        "main.py", "--backbone=tiny", "--weights=none", "--image_size=32", "--epochs=1",
+        "--steps_per_epoch=2", "--bootstrap=100", "--permutations=100", "--notensorboard",
+        "--cross_attention", "--width=16", "--heads=2",
+    ])  # fmt: skip
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "--data is empty: this run uses the demo data of the package" in out
+    assert "100 used, 100 not used, 1000 generated; 200 patients" in out
+    assert "seconds: import" in out and "encoding" in out and "export" in out
+    (run,) = (tmp_path / "runs").glob("tiny-*")
+    assert (run / "evaluation.json").exists() and (run / "saved_model").is_dir()
+    # Its own test part, without --data.
+    assert main(["main.py", "--mode=predict", f"--run_dir={run}"]) == 0
+    assert len(pd.read_csv(run / "predictions.csv")) == 150
+
+
+def test_other_runs_are_not_predicted_on_the_demo(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    files.write_json(run / "config.json", Config(data="elsewhere").to_dict())
+    assert main(["main.py", "--mode=predict", f"--run_dir={run}"]) == 2
+    assert "--data is empty: hand in a folder" in capsys.readouterr().err
+
+
+def test_without_the_demo_data_one_message_says_what_to_hand_in(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "is_there", lambda: False)
+    assert main(["main.py"]) == 2
+    assert "--data is empty: hand in a folder" in capsys.readouterr().err
