@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ganfp_tf import cli
+from ganfp_tf import cli, demo
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 
@@ -44,7 +44,6 @@ REFUSED = {
     "positional": (["images"], "expected only --flags. Received: 'images'"),
     "bool and a word": (["--overwrite", "true"], "expected only --flags. Received: 'true'"),
     "after --": (["--", "--seed=3"], "expected only --flags. Received: '--seed=3'"),
-    "nothing": ([], "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout"),
     "predict without data": (
         ["--mode=predict", "--run_dir=FOLDER/run"],
         "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout",
@@ -196,8 +195,12 @@ def parse(*words):
     return cli.parse(["main.py", *words])
 
 
-def test_parse_without_flags_is_the_defaults():
-    assert parse() == Config()
+def test_parse_without_flags_is_the_defaults_on_the_demo_data():
+    assert cli.parse(["main.py"]) == Config(data=str(demo.FOLDER))
+    # The other modes have nothing to do with it, or name their data.
+    for words in (["--mode=simulate"], ["--mode=predict"], ["--mode=simulate", "--grid=seed=0"]):
+        assert cli.parse(["main.py", *words]).data == ""
+    assert cli.parse(["main.py", "--data=x"]).data == "x"
 
 
 def test_defaults_then_config_json_then_flags(tmp_path):
