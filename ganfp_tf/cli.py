@@ -106,7 +106,8 @@ def parse(argv):
     if mode == "compare":
         _refuse_one_system(given)
     stored = Path(run_dir) / "config.json"
-    if mode != "train" and run_dir and stored.exists():
+    anew = mode in NEW_RUN and given.get("overwrite")
+    if mode != "train" and run_dir and stored.exists() and not anew:
         base = Config.from_json(stored)
         _refuse_changes(base, given, run_dir, mode)
         base = dataclasses.replace(base, run_dir=run_dir, mode=mode, saved_model=True)

@@ -17,6 +17,7 @@ from ganfp_tf.reports import benchmark as report
 from ganfp_tf.reports import canvas, page, tables
 from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.victim_settings import VictimSettings
 
 TITLE = "Detectors on victims with known members"
 FOLDS = 5  # where --folds says nothing
@@ -58,7 +59,7 @@ def measure(data, place, names, config, title):
     rows = []
     for name, source in sets.items():
         own = dataclasses.replace(
-            config, mode="train", data=str(source), grid="", folds=config.folds or FOLDS,
+            config, mode="train", data=str(source), folds=config.folds or FOLDS,
             saved_model=False, overwrite=False, detectors=Config.detectors, **_no_victim(),
         )  # fmt: skip
         catalog, store = None, PixelStore(window=own.window_range, nifti_slice=own.nifti_slice)
@@ -193,8 +194,4 @@ def _facts_of(data, catalog):
 
 def _no_victim():
     """Settings of simulations at their defaults: a detector has none of its own."""
-    return {
-        field.name: field.default
-        for field in dataclasses.fields(Config)
-        if field.metadata["role"] == "victim"
-    }
+    return {field.name: field.default for field in dataclasses.fields(VictimSettings)}

@@ -23,6 +23,7 @@ from ganfp_tf.simulation.scanner import Scanner, window
 VERSION = 1  # raised when the same seed gives another image
 SIZES = (32, 64, 128, 256, 512)
 LEVELS = (0.22, 0.92)  # from above the arch of the aorta to below the domes of the diaphragm
+MANIFEST = ["path", "patient", "slice", "findings"]
 # First part of the spawn key: what the random numbers are for.
 ANATOMY, FINDINGS, LEVEL, NOISE = range(4)
 
@@ -94,24 +95,38 @@ def write_phantoms(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"phantom_version": VERSION, "seed": seed, "size": size, "slices": slices}
     _claim(folder, settings)
-    digits = max(4, len(str(patients - 1)))
-    jobs = [
-        (folder / f"phantom_{patient:0{digits}d}_{index}.png", patient, index)
-        for patient in range(patients)
-        for index in range(slices)
-    ]
+    jobs = [(folder / name, *place) for name, *place in listing(patients, slices)]
     missing = [job for job in jobs if not _is_good(job[0], size)]
     with progress.bar(len(jobs), "phantoms", "slice") as bar:
         bar.update(len(jobs) - len(missing))
         for _ in _made(missing, slices, size, seed, workers):
             bar.update(1)
-    names = {patient: " ".join(findings_of(patient, seed=seed)) for patient in range(patients)}
-    rows = [(path.name, patient, index, names[patient]) for path, patient, index in jobs]
-    write_csv(
-        folder / "manifest.csv",
-        pd.DataFrame(rows, columns=["path", "patient", "slice", "findings"]),
-    )
+    _write_manifest(folder / "manifest.csv", patients, slices, seed)
     return folder
+
+
+def listing(patients, slices):
+    """(file name, patient, slice) of the images of `write_phantoms`, in order."""
+    return [
+        (f"phantom_{patient:04d}_{index}.png", patient, index)
+        for patient in range(patients)
+        for index in range(slices)
+    ]
+
+
+def _write_manifest(path, patients, slices, seed):
+    """Writes what is new; whoever rendered more patients keeps their rows."""
+    known = pd.DataFrame(columns=MANIFEST)
+    if path.exists():
+        found = pd.read_csv(path, dtype=str, keep_default_na=False)
+        known = found if found.columns.tolist() == MANIFEST else known
+    names = dict(zip(known["patient"].astype(int), known["findings"], strict=True))
+    new = [patient for patient in range(patients) if patient not in names]
+    if not new:
+        return
+    names |= {patient: " ".join(findings_of(patient, seed=seed)) for patient in new}
+    rows = [(*row, names[row[1]]) for row in listing(max(names) + 1, slices)]
+    write_csv(path, pd.DataFrame(rows, columns=MANIFEST))
 
 
 def _claim(folder, settings):

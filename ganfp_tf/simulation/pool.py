@@ -70,11 +70,14 @@ def _phantoms(config):
         folder, patients=patients_needed(config), slices=config.slices, size=config.size,
         seed=config.phantom_seed,
     )  # fmt: skip
-    frame = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
-    # Others may have rendered more patients than this simulation takes.
-    patients = sorted(frame.patient.unique(), key=layouts.natural_key)[: patients_needed(config)]
-    frame = frame[frame.patient.isin(patients)].reset_index(drop=True)
-    return frame.assign(relative=frame.path, path=[str(folder / name) for name in frame.path])
+    rows = phantom.listing(patients_needed(config), config.slices)
+    return pd.DataFrame(
+        {
+            "path": [str(folder / name) for name, _, _ in rows],
+            "relative": [name for name, _, _ in rows],
+            "patient": [str(patient) for _, patient, _ in rows],
+        }
+    )
 
 
 def _folder(root):
