@@ -6,7 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from ganfp_tf import jobs
+from ganfp_tf import cli, jobs
+from ganfp_tf.config import Config
+from ganfp_tf.modes import benchmark
 from main import main
 
 SIAMESE = (
@@ -136,3 +138,24 @@ def test_a_folder_of_another_mode_is_refused(victim, tmp_path, capsys):
     assert ganfp("--mode=compare", "--systems=tiny", f"--data={victim[0]}", words[1]) == 2
     assert "holds a run of --mode=benchmark, not of --mode=compare" in capsys.readouterr().err
     shutil.rmtree(run)
+
+
+def test_a_siamese_run_of_a_grid_is_a_run_that_its_process_accepts(tmp_path, monkeypatch):
+    """What decides victims, folders of phantoms included, goes with simulations alone."""
+    given = {
+        "mode": "simulate", "grid": "seed=0", "members": 20, "phantom_dir": "elsewhere",
+        "steps": 7, "detectors": "siamese_nearest", "overwrite": True, "backbone": "tiny",
+        "epochs": 3,
+    }  # fmt: skip
+    asked = []
+
+    def once(config, place, result, title):
+        asked.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "once", once)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.measure(tmp_path, tmp_path / "out", ["siamese_nearest"], Config(**given), "one")
+    cli.check(asked[0])
+    assert (asked[0].mode, asked[0].pairing, asked[0].epochs) == ("train", "nearest", 3)
+    assert asked[0].folds == benchmark.FOLDS and asked[0].data == str(tmp_path)
