@@ -10,7 +10,7 @@ import json
 import pathlib
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.settings import check_value, setting
+from ganfp_tf.settings import check_value, parse_window, setting
 from ganfp_tf.victim_settings import VictimSettings
 
 MODES = ("train", "evaluate", "predict", "export", "compare", "simulate", "benchmark")
@@ -288,17 +288,3 @@ class Config(VictimSettings):
         except ValueError as error:
             raise UserError(f"--config_json: {path} is not JSON: {error}.") from error
         return cls.from_dict(values, source=str(path))
-
-
-def parse_window(text):
-    """'CENTER,WIDTH' -> (center, width) in the units of the file; width must be positive."""
-    try:
-        center, width = (float(part) for part in text.split(","))
-        if not width > 0 or center - center != 0 or width - width != 0:
-            raise ValueError
-    except ValueError:
-        raise UserError(
-            f"--window must be CENTER,WIDTH with a positive width, such as -600,1500. "
-            f"Received: {text!r}"
-        ) from None
-    return center, width

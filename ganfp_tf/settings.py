@@ -45,6 +45,20 @@ def check_value(field, value):
             raise UserError(f"--{field.name} must be at least {low}{upper}. Received: {value}")
 
 
+def parse_window(text):
+    """'CENTER,WIDTH' -> (center, width) in the units of the file; width must be positive."""
+    try:
+        center, width = (float(part) for part in text.split(","))
+        if not width > 0 or center - center != 0 or width - width != 0:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"--window must be CENTER,WIDTH with a positive width, such as -600,1500. "
+            f"Received: {text!r}"
+        ) from None
+    return center, width
+
+
 def _is_text(value):
     try:
         value.encode("utf-8")

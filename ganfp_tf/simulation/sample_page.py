@@ -13,11 +13,11 @@ from ganfp_tf.simulation.phantom import findings_in, phantom
 NAMES = {"tree_in_bud": "tree in bud", "granuloma": "calcified granuloma"}
 
 
-def sample_page(path, *, patients=(26, 48, 40, 29, 24), slices=3, size=256, seed=0):
+def write(path, *, patients=(26, 48, 40, 29, 24), slices=3, size=256, seed=0):
     """Writes a page with a column a patient and a row a level; findings are named below.
 
     The page of the README:
-    python -c "from ganfp_tf.reports.phantoms import sample_page; sample_page('docs/phantoms.png')"
+    python -c "from ganfp_tf.simulation import sample_page; sample_page.write('docs/phantoms.png')"
     """
     stream = io.BytesIO()
     canvas.write_png(page(patients, slices=slices, size=size, seed=seed), stream)
