@@ -79,7 +79,7 @@ def test_its_command_makes_it_again(record):
     assert words[:2] == ["python", "main.py"]
     config = cli.parse(words[1:])
     assert config.mode == "simulate"
-    assert config.settings("victim") | {"seed": config.seed} == record["settings"]
+    assert config.bound_settings() == record["settings"]
 
 
 def auc(folder, name):

@@ -127,7 +127,7 @@ def _record(people, facts, config):
     groups = people.table.groupby(["group", "part"]).size()
     return {
         "command": "python main.py " + shlex.join(config.as_flags()),
-        "settings": config.settings("victim") | {"seed": config.seed},
+        "settings": config.bound_settings(),
         "images": {" ".join(key).strip(): int(count) for key, count in groups.items()},
         "digests": {
             group: dataset.digest_of_images(people.in_order(group))

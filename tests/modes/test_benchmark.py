@@ -120,6 +120,7 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
     one = pd.read_csv(tmp_path / "one" / "benchmark.csv")
     assert one.victim.tolist() == ["phantom-dcgan-n10-s0"] * 2
     assert one.set.tolist() == ["victim", "unrelated"] and set(one.members) == {10}
+    assert set(one.generated) == {16}
 
 
 def test_a_victim_that_fails_stops_the_grid(tmp_path, capsys, monkeypatch):

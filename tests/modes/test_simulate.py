@@ -56,6 +56,7 @@ def test_victim_json_says_how_to_make_it_again(simulated):
     assert record["command"].startswith("python main.py --mode=simulate --members=12")
     assert "--plant_copies=10.0" in record["command"] and "--unrelated=True" in record["command"]
     assert record["settings"]["architecture"] == "dcgan" and record["settings"]["seed"] == 0
+    assert record["settings"]["test_fraction"] == 0.25
     assert record["images"] == {
         "member test": 3, "member training": 9, "non_member test": 2, "non_member training": 8,
         "sibling test": 3, "unrelated": 12,

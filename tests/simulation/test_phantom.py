@@ -13,9 +13,9 @@ from PIL import Image
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.simulation import phantom as module
+from ganfp_tf.simulation import sample_page
 from ganfp_tf.simulation.findings import SHARES
 from ganfp_tf.simulation.phantom import findings_of, level, phantom, write_phantoms
-from ganfp_tf.simulation import sample_page
 
 
 def test_the_same_call_gives_the_same_bytes_whatever_came_before():
@@ -136,7 +136,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
         write_phantoms(tmp_path, patients=0)
 
 
-def test_sample_page.write(tmp_path):
+def test_the_sample_page(tmp_path):
     sample_page.write(tmp_path / "page.png", patients=(0, 106), slices=2, size=32)
     with Image.open(tmp_path / "page.png") as image:
         assert image.width > 400
