@@ -3,7 +3,10 @@
 import pathlib
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "phantoms"
-WHAT = "It is a simulated victim, trained on procedural lung CT: no patient is in it."
+WHAT = (
+    "It is a simulated victim, trained on procedural lung CT: no patient is in it. "
+    "--mode=benchmark shows what other detectors find in it."
+)
 
 
 def is_there():
