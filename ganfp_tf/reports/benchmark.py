@@ -7,6 +7,7 @@ from ganfp_tf.reports import curves
 from ganfp_tf.reports.curves import METRICS, PANEL
 from ganfp_tf.reports.page import Picture, Section
 from ganfp_tf.reports.tables import format_p
+from ganfp_tf.reports.words import counted, listed, span
 from ganfp_tf.statistics.multiple import holm
 
 ALPHA = 0.05
@@ -49,13 +50,19 @@ def sections(frame, *, confidence, planned):
     ]
 
 
+def _known(victims, kinds):
+    if not victims["steps"].any():  # not simulated: nobody here has seen its training
+        return f"members and non-members as the labels of {', '.join(victims['victim'])} say"
+    return f"each a GAN trained on its members alone: {'; '.join(kinds)}"
+
+
 def _measured(frame):
     victims, kinds = frame.drop_duplicates("victim"), map(", ".join, curves.panels(frame))
     return (
-        f"Measured on {_count(len(victims), 'victim')}, each a GAN trained on its members alone: "
-        f"{'; '.join(kinds)}; N = {_listed(victims['members'])} members beside "
-        f"{_span(victims['non_members'])} non-members, {_span(victims['size'])} pixels wide, "
-        f"{_span(victims['steps'])} training steps, {_span(victims['generated'])} generated images "
+        f"Measured on {counted(len(victims), 'victim')}, {_known(victims, kinds)}; "
+        f"N = {listed(victims['members'])} members beside "
+        f"{span(victims['non_members'])} non-members, {span(victims['size'])} pixels wide, "
+        f"{span(victims['steps'])} training steps, {span(victims['generated'])} generated images "
         "shown to the detectors. Each real image is one sample."
     )
 
@@ -63,9 +70,9 @@ def _measured(frame):
 def _verdict(own):
     p = own.loc[~own["control"], "auc_p"].dropna()
     yield (
-        f"Of {_count(len(p), 'pair')} of a victim and a detector, {(holm(p) < ALPHA).sum()} can be "
-        f"told from chance (permutation test of the AUC, p < .05 after Holm's correction for "
-        f"{_count(len(p), 'test')}); {(p < ALPHA).sum()} before correction. No finding is not "
+        f"Of {counted(len(p), 'pair')} of a victim and a detector, {(holm(p) < ALPHA).sum()} can "
+        f"be told from chance (permutation test of the AUC, p < .05 after Holm's correction for "
+        f"{counted(len(p), 'test')}); {(p < ALPHA).sum()} before correction. No finding is not "
         "evidence that a generator is safe."
     )
     yield from _best(own, "auc")
@@ -84,8 +91,8 @@ def _ends(here, of, metric):
     for members in sorted({here["members"].min(), here["members"].max()}):
         at = here[here["members"] == members]
         where = (
-            f"At N = {members:,} (a victim: {_span(at['non_members'])} non-members, "
-            f"{_span(at['images'])} images of {_span(at['patients'])} patients scored): "
+            f"At N = {members:,} (a victim: {span(at['non_members'])} non-members, "
+            f"{span(at['images'])} images of {span(at['patients'])} patients scored): "
         )
         means = at.groupby("detector", sort=False)[metric].mean().dropna()
         if means.empty:
@@ -99,7 +106,7 @@ def _ends(here, of, metric):
     if known := len(trends) - trends.count("one N"):
         yield (
             f"From the smallest N to the largest it falls, intervals apart, for "
-            f"{trends.count('falls')} of {_count(known, 'detector')} and rises for "
+            f"{trends.count('falls')} of {counted(known, 'detector')} and rises for "
             f"{trends.count('rises')}; for {trends.count('overlap')} the intervals overlap and no "
             "change can be told"
         )
@@ -126,7 +133,7 @@ def _coverage(planned, own=None):
         return Section(title, text=("No victim is planned.",))
     planned = planned.astype({"done": bool})
     done = sorted(planned.loc[planned["done"], "victim"])
-    text = [f"Done: {len(done)} of {_count(len(planned), 'planned victim')}."]
+    text = [f"Done: {len(done)} of {counted(len(planned), 'planned victim')}."]
     if own is not None:
         pairs = set(zip(own["victim"], own["detector"], strict=True))
         names = [name for name, *_ in curves.detectors(own)]
@@ -135,12 +142,12 @@ def _coverage(planned, own=None):
         if lacking:
             text.append(f"Done, but without a row of a detector: {'; '.join(lacking)}.")
         elif done:
-            text.append(f"All of {_count(len(names), 'detector')} ran on each of them.")
+            text.append(f"All of {counted(len(names), 'detector')} ran on each of them.")
         if extra := sorted(set(own["victim"]) - set(done)):
             text.append(f"On this page, but not done or not planned: {', '.join(extra)}.")
     rows = []
     for (*panel, members), at in planned.groupby([*PANEL, "members"]):
-        seeds = [_listed(at.loc[which, "seed"]) or "-" for which in (at["done"], ~at["done"])]
+        seeds = [listed(at.loc[which, "seed"]) or "-" for which in (at["done"], ~at["done"])]
         rows.append((*panel, f"{members:,}", f"{at['done'].sum()} of {len(at)}", *seeds))
     headers = (*PANEL_HEADERS, "N", "victims done", "seeds done", "seeds not done")
     return Section(title, text=tuple(text), headers=headers, rows=tuple(rows))
@@ -170,14 +177,14 @@ def _resolution(own, metric):
     few = sorted(set(own["victim"]) - set(victims["victim"]))
     if few:
         text = (
-            f"SMALL SAMPLES: {len(few)} of {_count(own['victim'].nunique(), 'victim')} have fewer "
+            f"SMALL SAMPLES: {len(few)} of {counted(own['victim'].nunique(), 'victim')} have fewer "
             f"than {of.needed} non-members scored ({', '.join(few)}). There {of.chance_text} is "
             f"less than one image: {of.title} is not resolvable. "
         )
     if len(victims):
         text += (
-            f"Of {_span(victims['non_members'])} non-members at most the rate allows "
-            f"{_span(victims['non_members'] // of.needed)} above the threshold: one image more or "
+            f"Of {span(victims['non_members'])} non-members at most the rate allows "
+            f"{span(victims['non_members'] // of.needed)} above the threshold: one image more or "
             "less moves the figure."
         )
     return text.strip()
@@ -215,7 +222,7 @@ def _spread(own):
     text = (
         "Victims of one kind and N, with other seeds: the range of the AUC over them is "
         f"{np.median(ranges):.2f} at the median and {max(ranges):.2f} at most, in "
-        f"{_count(len(groups), 'group')} of one detector, kind and N. The intervals on this "
+        f"{counted(len(groups), 'group')} of one detector, kind and N. The intervals on this "
         "page do not count this spread."
     )
     rows = [
@@ -283,17 +290,3 @@ def _method(confidence):
             "too high. A detector is not better than another because it stands first.",
         ),
     )
-
-
-def _count(number, noun):
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _listed(values):
-    return ", ".join(f"{value:,}" for value in sorted(set(values)))
-
-
-def _span(values):
-    low, high = min(values), max(values)
-    known = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    return known if high else "an unknown number of"
