@@ -47,7 +47,7 @@ def main(argv):
         print(f"ganfp: {error}", file=sys.stderr)
         return 2
     if config.mode in WITH_DATA and config.data == str(demo.FOLDER):
-        print(f"--data is empty: this run uses the demo data of the package. {demo.WHAT}")
+        print(f"Without --data, this run uses the demo data of the package. {demo.WHAT}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     clock = Clock()
     try:
@@ -120,7 +120,9 @@ def parse(argv):
         if mode == "predict" and base.data != str(demo.FOLDER):
             base = dataclasses.replace(base, data="")
     config = Config.from_dict({**base.to_dict(), **given})
-    if config.mode in NEW_RUN and config.mode in WITH_DATA and not config.data and demo.is_there():
+    # An empty --data= is a variable that somebody forgot to set, not a wish for the demo.
+    asks_data = config.mode in NEW_RUN and config.mode in WITH_DATA
+    if asks_data and not config.data and "data" not in given and demo.is_there():
         config = dataclasses.replace(config, data=str(demo.FOLDER))
     return config
 

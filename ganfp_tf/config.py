@@ -31,7 +31,7 @@ class Config(VictimSettings):
         "benchmark detectors.", group="Run", choices=MODES, role="place")
     data: str = setting(
         "", "A folder in the ImageCLEF 2023 or 2025 layout, a folder with a manifest.csv, or a "
-        "CSV with the columns path, role, label, patient. Empty: the demo data of the package.",
+        "CSV with the columns path, role, label, patient. Left out: the demo data of the package.",
         group="Run", role="place")
     run_dir: str = setting(
         "", "Where results go. Empty: runs/<backbone>-<digest of the settings>, so that the same "

@@ -44,6 +44,7 @@ REFUSED = {
     "positional": (["images"], "expected only --flags. Received: 'images'"),
     "bool and a word": (["--overwrite", "true"], "expected only --flags. Received: 'true'"),
     "after --": (["--", "--seed=3"], "expected only --flags. Received: '--seed=3'"),
+    "empty data": (["--data="], "--data is empty: hand in a folder in the ImageCLEF 2023 or"),
     "predict without data": (
         ["--mode=predict", "--run_dir=FOLDER/run"],
         "--data is empty: hand in a folder in the ImageCLEF 2023 or 2025 layout",

@@ -107,7 +107,7 @@ def test_the_first_command_uses_it_and_says_so(tmp_path, monkeypatch, capsys):
     ])  # fmt: skip
     out = capsys.readouterr().out
     assert code == 0
-    assert "--data is empty: this run uses the demo data of the package" in out
+    assert "Without --data, this run uses the demo data of the package" in out
     assert "100 used, 100 not used, 1000 generated; 200 patients" in out
     assert "seconds: import" in out and "encoding" in out and "export" in out
     (run,) = (tmp_path / "runs").glob("tiny-*")

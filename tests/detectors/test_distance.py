@@ -20,7 +20,7 @@ from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
 
-NAMES = list(DETECTORS)
+NAMES = [name for name, entry in DETECTORS.items() if entry.make]
 
 
 class Vectors:
