@@ -171,6 +171,22 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypat
         assert one[name].tobytes() == other[name].tobytes(), f"array {name}"
 
 
+def test_a_residual_victim_is_the_same_whatever_the_process_built_before(tmp_path, monkeypatch):
+    """And resumed it equals itself: unnamed layers would be numbered on, and sums reordered."""
+    config = settings(architecture="residual", size=64, channels=8, latent=16, steps=12)
+    members = np.repeat(np.repeat(MEMBERS, 2, axis=1), 2, axis=2)
+    first = victim.digest(train(tmp_path / "a", config, images=members).generator)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(callbacks.Progress, "on_epoch_end", _interrupt)
+        train(tmp_path / "b", config, images=members)
+    assert victim.digest(train(tmp_path / "b", config, images=members).generator) == first
+
+
+def _interrupt(self, epoch, logs=None):
+    if epoch == 1:
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("steps, ends", [(3, [3]), (8, [4, 8])])
 def test_steps_need_not_be_more_than_an_epoch_nor_leave_a_rest(tmp_path, steps, ends):
     assert train(tmp_path, settings(steps=steps)).history.step.tolist() == ends
