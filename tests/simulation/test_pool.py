@@ -101,3 +101,14 @@ def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match=r"7 of 8 images cannot be read") as caught:
         read_squares([*map(str, bad), str(tmp_path / "good.png")], 32, config(tmp_path))
     assert "bad_4.png" in str(caught.value) and "and 2 more" in str(caught.value)
+
+
+def test_another_phantom_seed_is_another_population(tmp_path):
+    asked = dict(size=32, slices=1, non_members=4, phantom_dir=str(tmp_path))
+    first, other = (open_pool(config("phantom", phantom_seed=seed, **asked)) for seed in (0, 1))
+    assert first.patient.tolist() == other.patient.tolist()
+    one, two = (read_squares(frame.path, 32, config("phantom")) for frame in (first, other))
+    assert (one != two).mean(axis=(1, 2)).min() > 0.1
+    # Who is a member is drawn by --seed: the patients stay the same.
+    again = open_pool(config("phantom", seed=5, **asked))
+    assert again.path.tolist() == first.path.tolist()
