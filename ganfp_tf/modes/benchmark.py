@@ -1,6 +1,7 @@
 """--mode=benchmark: every detector on one data set; with --grid, on each victim of a grid."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import time
@@ -62,25 +63,15 @@ def measure(data, place, names, config, title):
             config, mode="train", data=str(source), folds=config.folds or FOLDS,
             saved_model=False, overwrite=False, detectors=Config.detectors, **_no_victim(),
         )  # fmt: skip
-        catalog, store = None, PixelStore(window=own.window_range, nifti_slice=own.nifti_slice)
+        images = _Images(own)
         for detector in names:
-            path = place / name / f"{detector}.json"
             entry = registry.DETECTORS[detector]
             label = f"{title}, {entry.title} on {name}"
-            wanted = own.settings("report") | {
-                key: getattr(own, key) for key in ("data", "seed", "folds")
-            }
             if entry.run:
                 changed = dataclasses.replace(own, **entry.run)
-                result, earlier = _siamese(changed, path.with_suffix(""), label)
+                result, earlier = _siamese(changed, place / name / detector, label)
             else:
-                earlier = path.exists() and files.read_json(path)["settings"] == wanted
-                if not earlier:
-                    catalog = catalog or open_catalog(own, "train")
-                    result = _classical(detector, catalog, store, own)
-                    files.write_csv(path.with_suffix(".csv"), result.pop("scores"))
-                    files.write_json(path, result | {"settings": wanted})
-                result = files.read_json(path)
+                result, earlier = _classical(detector, images, place / name)
             row = {
                 "set": name, "detector": detector, "title": entry.title, "control": entry.control,
                 "seconds": result["seconds"], **_figures(result["evaluation"]),
@@ -90,6 +81,18 @@ def measure(data, place, names, config, title):
             print(f"{label}: {told}AUC {shown}, {row['seconds']:.0f} s", flush=True)
             rows.append(row)
     return rows
+
+
+class _Images:
+    """A data set's images, listed when the first detector that is not done asks for them."""
+
+    def __init__(self, config):
+        self.config = config
+        self.store = PixelStore(window=config.window_range, nifti_slice=config.nifti_slice)
+
+    @functools.cached_property
+    def frame(self):
+        return open_catalog(self.config, "train").frame
 
 
 def write(rows, planned, folder, config):
@@ -118,22 +121,31 @@ def _run_grid(config, folder, names):
         found = measure(place, folder / "detectors" / victim.name, names, config, title)
         rows += [facts[number - 1] | row for row in found]
         # A grid may take days: what is known so far can be read.
-        planned = [fact | {"done": place < number} for place, fact in enumerate(facts)]
+        planned = [fact | {"done": row < number} for row, fact in enumerate(facts)]
         words = write(rows, planned, folder, config)
     return words
 
 
-def _classical(name, catalog, store, config):
+def _classical(name, images, folder):
+    """The result of a classical detector, and whether it was there; scores lie beside it."""
+    config, path = images.config, folder / f"{name}.json"
+    settings = config.settings("report") | {
+        key: getattr(config, key) for key in ("data", "seed", "folds")
+    }
+    if path.exists() and files.read_json(path)["settings"] == settings:
+        return files.read_json(path), True
+    frame = images.frame
     started = time.monotonic()
     scores = cross_fitted_scores(
-        registry.make_detector(name), catalog.frame, store, folds=config.folds, seed=config.seed
+        registry.make_detector(name), frame, images.store, folds=config.folds, seed=config.seed
     )
     strata = "split_id" if scores["split_id"].nunique() > 1 else None
-    evaluation = evaluate_frame(scores, config, strata=strata)
-    return {
-        "seconds": time.monotonic() - started, "evaluation": evaluation.to_dict(),
-        "scores": scores,
-    }  # fmt: skip
+    evaluation = evaluate_frame(scores, config, strata=strata).to_dict()
+    seconds = time.monotonic() - started
+    files.write_csv(folder / f"{name}.csv", scores)
+    result = {"seconds": seconds, "evaluation": evaluation, "settings": settings}
+    files.write_json(path, result)
+    return result, False
 
 
 def _siamese(config, place, title):
