@@ -27,21 +27,6 @@ def ganfp(*words):
     return main(["main.py", *map(str, words)])
 
 
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Runs go on here, one after the other, which spares a start of TensorFlow each."""
-    ran = []
-
-    def run(config, settings_path, log_path):
-        ran.append(config.run_dir.rsplit("/", 1)[1])
-        settings_path.parent.mkdir(parents=True, exist_ok=True)
-        settings_path.write_text(json.dumps(config.to_dict()))
-        return jobs.Outcome(main(["main.py", f"--config_json={settings_path}"]), 1.5, 10**9)
-
-    monkeypatch.setattr(jobs, "run", run)
-    return ran
-
-
 def test_every_detector_on_one_data_set(victim, tmp_path, capsys, in_this_process):
     words = (
         "--mode=benchmark", *SIAMESE, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
