@@ -1,4 +1,4 @@
-"""Detectors that need nothing but distances in pixels. No TensorFlow.
+"""Detectors that need nothing but distances, in any space. No TensorFlow.
 
 All follow the protocol in registry.py. Equal files count once among real images; generated images
 count as often as there are, for how often a generator repeats itself is evidence. No score depends
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ganfp_tf.detectors.spaces import distance_rows
+from ganfp_tf.detectors.spaces import PIXELS, Space, distance_rows
 from ganfp_tf.errors import UserError
 
 FLOOR = 1e-5
@@ -23,53 +23,52 @@ TIE = 1e-5  # distances of at most this relative difference are equal
 
 
 @dataclasses.dataclass(frozen=True)
-class NearestDistance:
-    """GAN-Leaks, full black box (Chen et al. 2020, CCS): score = -log d_k(x, G).
-
-    d_k(x, G) is the mean of the distances from x to the k generated images nearest to it.
+class _InSpace:
+    """What compares images in a space and knows the real images it was fitted on.
 
     Attributes:
-        name: in the registry.
-        title: for people.
+        space: where images are compared.
         k: neighbours; with fewer images, as many as there are.
+        reference: the images of fit(); their labels are not looked at.
     """
 
-    name: str = "nearest_pixels"
-    title: str = "nearest distance in pixels (GAN-Leaks)"
-    k: int = 5
-    uses_labels: bool = dataclasses.field(default=False, init=False)
-
-    def fit(self, labelled, generated, store):
-        """Returns itself: there is nothing to learn."""
-        return self
-
-    def score(self, candidates, generated, store):
-        """(len(candidates),) float64. Raises UserError without a generated image."""
-        return -_log_to_generated(candidates, generated, store, self.k)
-
-
-@dataclasses.dataclass(frozen=True)
-class _AmongReal:
-    """A detector that sets candidates against the real images it was fitted on."""
-
-    name: str
-    title: str
+    space: Space = PIXELS
     k: int = 5
     uses_labels: bool = dataclasses.field(default=False, init=False)
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def fit(self, labelled, generated, store):
-        """Returns a copy that knows the real images; their labels are not looked at."""
+        """Returns a copy that knows the real images."""
         return dataclasses.replace(self, reference=labelled[["path", "digest", "patient"]])
 
-    def _log_to_real(self, candidates, store):
-        pool = _Pool.of(candidates, self._fitted())
+    @property
+    def _reference(self):
+        if self.reference is None:
+            raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")
+        return self.reference
+
+    def _vectors(self, generated, store):
+        return self.space.fit(self._reference, generated, store)
+
+    def _log_to_generated(self, candidates, generated, vectors):
+        check_generated(generated)
+        # In the order of their contents, sums round the same way however the files were listed.
+        unique = candidates.drop_duplicates("digest").sort_values("digest")
+        means = np.empty(len(unique))
+        made = vectors.generated(generated.sort_values("digest"))
+        for part, block in distance_rows(vectors.real(unique), made):
+            means[part] = mean_of_nearest(block, self.k)
+        logs = pd.Series(np.log(np.maximum(means, FLOOR)), unique["digest"].to_numpy())
+        return logs.reindex(candidates["digest"]).to_numpy()
+
+    def _log_to_real(self, candidates, vectors):
+        pool = Pool.of(candidates, self._reference)
         means = np.empty(len(pool.unique))
         reference = np.flatnonzero(pool.in_reference)
-        vectors = store.pixels(pool.unique)
-        for part, block in distance_rows(vectors, vectors[reference]):
+        rows = vectors.real(pool.unique)
+        for part, block in distance_rows(rows, rows[reference]):
             block[pool.groups[part, None] == pool.groups[reference]] = np.inf
-            means[part] = _mean_of_nearest(block, self.k)
+            means[part] = mean_of_nearest(block, self.k)
         found = means[pool.rows]
         if np.isinf(found).any():
             lost = candidates["name"].iloc[int(np.isinf(found).argmax())]
@@ -79,14 +78,30 @@ class _AmongReal:
             )
         return np.log(np.maximum(found, FLOOR))
 
-    def _fitted(self):
-        if self.reference is None:
-            raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")
-        return self.reference
+
+@dataclasses.dataclass(frozen=True)
+class NearestDistance(_InSpace):
+    """GAN-Leaks, full black box (Chen et al. 2020, CCS): score = -log d_k(x, G).
+
+    d_k(x, G) is the mean of the distances from x to the k generated images nearest to it.
+    """
+
+    @property
+    def name(self):
+        return f"nearest_{self.space.name}"
+
+    @property
+    def title(self):
+        return f"nearest distance in {self.space.title} (GAN-Leaks)"
+
+    def score(self, candidates, generated, store):
+        """(len(candidates),) float64. Raises UserError without a generated image."""
+        vectors = self._vectors(generated, store)
+        return -self._log_to_generated(candidates, generated, vectors)
 
 
 @dataclasses.dataclass(frozen=True)
-class CalibratedDistance(_AmongReal):
+class CalibratedDistance(_InSpace):
     """Nearest distance calibrated by real images: score = log d_k(x, R) - log d_k(x, G).
 
     The log ratio of GAN-Leaks' calibrated attack (Chen et al. 2020), with real images in the place
@@ -95,34 +110,46 @@ class CalibratedDistance(_AmongReal):
     itself. d_k is the mean of the k smallest distances, as in `NearestDistance`.
     """
 
-    name: str = "calibrated_pixels"
-    title: str = "nearest distance in pixels, calibrated by real images"
+    @property
+    def name(self):
+        return f"calibrated_{self.space.name}"
+
+    @property
+    def title(self):
+        return f"nearest distance in {self.space.title}, calibrated by real images"
 
     def score(self, candidates, generated, store):
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
-        near = _log_to_generated(candidates, generated, store, self.k)
-        return self._log_to_real(candidates, store) - near
+        vectors = self._vectors(generated, store)
+        near = self._log_to_generated(candidates, generated, vectors)
+        return self._log_to_real(candidates, vectors) - near
 
 
 @dataclasses.dataclass(frozen=True)
-class BlindDistance(_AmongReal):
+class BlindDistance(_InSpace):
     """A control that never sees a generated image: score = log d_k(x, R).
 
     It is the part of `CalibratedDistance` that knows nothing of the generator, with its sign: an
     image far from the other real ones scores high. An AUC that differs from 0.5 either way shows
-    that used and not used images differ of themselves.
+    that used and not used images differ of themselves. Its space must not look at generated images
+    either.
     """
 
-    name: str = "blind_pixels"
-    title: str = "distance to other real images in pixels (blind control)"
+    @property
+    def name(self):
+        return f"blind_{self.space.name}"
+
+    @property
+    def title(self):
+        return f"distance to other real images in {self.space.title} (blind control)"
 
     def score(self, candidates, generated, store):
         """(len(candidates),) float64; `generated` is not looked at."""
-        return self._log_to_real(candidates, store)
+        return self._log_to_real(candidates, self._vectors(generated.iloc[:0], store))
 
 
 @dataclasses.dataclass(frozen=True)
-class HitCount(_AmongReal):
+class HitCount(_InSpace):
     """How many generated images have x as their nearest real image, hubness taken out.
 
     The nearest one is sought among candidates and images of fit(); equally near ones share the hit.
@@ -137,27 +164,34 @@ class HitCount(_AmongReal):
     uniform. The score is log((hits(x) + 1) / (expected(x) + 1)).
     """
 
-    name: str = "hits_pixels"
-    title: str = "hits in pixels, hubness taken out"
+    @property
+    def name(self):
+        return f"hits_{self.space.name}"
+
+    @property
+    def title(self):
+        return f"hits in {self.space.title}, hubness taken out"
 
     def score(self, candidates, generated, store):
         """(len(candidates),) float64. Raises UserError without a generated image."""
-        _check_generated(generated)
-        pool = _Pool.of(candidates, self._fitted())
-        vectors = store.pixels(pool.unique)
+        check_generated(generated)
+        pool = Pool.of(candidates, self._reference)
+        space = self._vectors(generated, store)
+        vectors = space.real(pool.unique)
         hits = np.zeros(len(vectors))
-        for _, block in distance_rows(_generated_pixels(generated, store), vectors):
-            hits += _shared_votes(block, 1)
+        made = space.generated(generated.sort_values("digest"))
+        for _, block in distance_rows(made, vectors):
+            hits += shared_votes(block, 1)
         hubs = np.zeros(len(vectors))
         for part, block in distance_rows(vectors, vectors):
             block[pool.groups[part, None] == pool.groups] = np.inf
-            hubs += _shared_votes(block, self.k)
+            hubs += shared_votes(block, self.k)
         expected = len(generated) * (hubs + self.k) / (hubs + self.k).sum()
         return np.log((hits + 1.0) / (expected + 1.0))[pool.rows]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pool:
+class Pool:
     """Candidates and reference, each content once, in the order of their digests.
 
     Attributes:
@@ -192,23 +226,8 @@ class _Pool:
         )  # fmt: skip
 
 
-def _log_to_generated(candidates, generated, store, k):
-    _check_generated(generated)
-    # In the order of their contents, sums round the same way however the files were listed.
-    unique = candidates.drop_duplicates("digest").sort_values("digest")
-    means = np.empty(len(unique))
-    vectors = _generated_pixels(generated, store)
-    for part, block in distance_rows(store.pixels(unique), vectors):
-        means[part] = _mean_of_nearest(block, k)
-    logs = pd.Series(np.log(np.maximum(means, FLOOR)), unique["digest"].to_numpy())
-    return logs.reindex(candidates["digest"]).to_numpy()
-
-
-def _generated_pixels(generated, store):
-    return store.pixels(generated.sort_values("digest"))
-
-
-def _check_generated(generated):
+def check_generated(generated):
+    """Raises UserError without a generated image."""
     if not len(generated):
         raise UserError(
             "A detector compares real images with generated ones. Expected at least 1 generated "
@@ -216,7 +235,7 @@ def _check_generated(generated):
         )
 
 
-def _mean_of_nearest(block, k):
+def mean_of_nearest(block, k):
     """Mean of the k smallest finite values of each row, inf where a row has none; sorts `block`."""
     k = min(k, block.shape[1])
     if not k:
@@ -229,7 +248,7 @@ def _mean_of_nearest(block, k):
     return np.divide(total, count, out=np.full(len(block), np.inf), where=count > 0)
 
 
-def _shared_votes(block, k):
+def shared_votes(block, k):
     """Votes of the rows of `block` for their k nearest columns: (columns,) float64.
 
     A row with fewer finite values votes for those. Columns as near as the k-th share what is left

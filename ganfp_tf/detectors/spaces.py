@@ -6,9 +6,14 @@ import functools
 import hashlib
 import os
 import warnings
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from PIL import Image
+from scipy import ndimage
+from sklearn.decomposition import PCA
 
 from ganfp_tf.data import images
 from ganfp_tf.errors import UserError
@@ -31,6 +36,17 @@ class PixelStore:
     window: tuple[float, float] | None = None
     nifti_slice: int = -1
     _rows: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keep(self, key, make):
+        """What `make()` returned when it was first asked for under `key`.
+
+        Detectors share through it what is costly and depends on images alone, such as principal
+        components. The key must name everything that the result depends on; see `contents`.
+        """
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def pixels(self, frame):
         """Gray values (mean of the channels) of the images of `frame`.
@@ -71,6 +87,111 @@ class PixelStore:
         if hashlib.sha256(data).hexdigest() != digest:
             raise UserError(f"{path} has changed since the data were listed. Start anew.")
         return shrink(pixels.mean(axis=2) / 255.0, self.side).ravel()
+
+
+def contents(frame):
+    """A short text that is the same for the same images in any order, as a part of keys."""
+    listed = "".join(sorted(frame["digest"])).encode()
+    return hashlib.sha256(listed).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """What a space makes of images: both functions take a frame and return (len, d) float32."""
+
+    real: Callable[[pd.DataFrame], np.ndarray]
+    generated: Callable[[pd.DataFrame], np.ndarray]
+
+
+class Space(Protocol):
+    """Where images are compared.
+
+    Attributes:
+        name: the end of the names of its detectors.
+        title: for people, after "in".
+    """
+
+    name: str
+    title: str
+
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store) -> Vectors:
+        """Learns from images; no label is looked at.
+
+        Args:
+            real: real images to learn from; may be empty where a space does not need them.
+            generated: generated images to learn from.
+            store: a `PixelStore`.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """Gray values, smoothed or not.
+
+    Attributes:
+        blur: standard deviation of the Gaussian that smooths, in pixels of the store; 0 leaves it
+            out. What a GAN repeats of an image lies at low spatial frequencies.
+    """
+
+    blur: float = 0.0
+
+    @property
+    def name(self):
+        return f"blur{self.blur:g}" if self.blur else "pixels"
+
+    @property
+    def title(self):
+        return f"pixels smoothed by {self.blur:g}" if self.blur else "pixels"
+
+    def fit(self, real, generated, store):
+        """Returns `Vectors` of side * side gray values in [0, 1]; there is nothing to learn."""
+        if not self.blur:
+            return Vectors(store.pixels, store.pixels)
+
+        def smoothed(frame):
+            rows = store.pixels(frame).reshape(len(frame), store.side, store.side)
+            widths = (0.0, self.blur, self.blur)
+            return ndimage.gaussian_filter(rows, widths, mode="nearest").reshape(len(frame), -1)
+
+        return Vectors(smoothed, smoothed)
+
+
+PIXELS = Pixels()
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedComponents:
+    """Principal components of the generated images, in pixels.
+
+    Directions in which the generator does not vary, it cannot copy; leaving them out leaves noise
+    out. Distances in it are root mean squares over the components, not over the pixels.
+
+    Attributes:
+        count: components, fewer where there are fewer images.
+    """
+
+    count: int = 60
+    name: str = dataclasses.field(default="components", init=False)
+
+    @property
+    def title(self):
+        return f"{self.count} principal components of the generated images"
+
+    def fit(self, real, generated, store):
+        """Fits the components to `generated`, in the order of their digests."""
+        key = (self.name, self.count, contents(generated))
+        model = store.keep(key, lambda: self._fitted(generated, store))
+
+        def project(frame):
+            return model.transform(store.pixels(frame)).astype("float32")
+
+        return Vectors(project, project)
+
+    def _fitted(self, generated, store):
+        rows = store.pixels(generated.sort_values("digest"))
+        count = min(self.count, *rows.shape)
+        return PCA(count, svd_solver="randomized", random_state=0).fit(rows)
 
 
 def shrink(gray, side):

@@ -13,7 +13,7 @@ from ganfp_tf.detectors.distance import (
     CalibratedDistance,
     HitCount,
     NearestDistance,
-    _shared_votes,
+    shared_votes,
 )
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.detectors.spaces import PixelStore
@@ -186,7 +186,7 @@ def test_not_even_the_last_digit_depends_on_the_order(name):
 @given(vectors, vectors, st.integers(1, 4))
 def test_every_row_gives_all_its_votes(left, right, k):
     left, right = np.array(left), np.array(right)
-    votes = _shared_votes(np.abs(left[:, None] - right).sum(axis=-1), k)
+    votes = shared_votes(np.abs(left[:, None] - right).sum(axis=-1), k)
     assert votes.sum() == pytest.approx(len(left) * min(k, len(right)))
     assert (votes >= 0).all() and (votes <= len(left) + 1e-9).all()
 
