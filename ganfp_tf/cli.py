@@ -114,7 +114,7 @@ def parse(argv):
         if mode != "compare":
             base = dataclasses.replace(base, ablate=False, systems=Config.systems)
         if mode not in ("simulate", "benchmark"):
-            base = dataclasses.replace(base, detectors=Config.detectors)
+            base = base.without_benchmark()
         # A run's own images are not what an unlabelled set is; --data names that one. The demo
         # data has its own.
         if mode == "predict" and base.data != str(demo.FOLDER):
@@ -183,6 +183,7 @@ def _refuse_idle(config):
         ]
         if changed:
             raise UserError(f"{' and '.join(changed)} go with --mode=simulate.")
+    config.check_shadows()
     if config.mode == "simulate" and config.data:
         raise UserError(
             "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."
@@ -190,13 +191,17 @@ def _refuse_idle(config):
     benchmarks = config.mode == "benchmark" or config.grid
     if config.detectors != Config.detectors and not benchmarks:
         raise UserError("--detectors goes with --mode=benchmark, or --mode=simulate and --grid.")
+    for name in ("shadow", "fold_seeds"):
+        if getattr(config, name) != getattr(Config, name) and config.mode != "benchmark":
+            raise UserError(f"--{name} goes with --mode=benchmark.")
     if benchmarks:
         # Brings scikit-learn, which --help and the other modes need not wait for.
-        from ganfp_tf.detectors import registry
+        from ganfp_tf.detectors import registry, shadow_sets
 
-        registry.parse_detectors(config.detectors)
-    if config.grid:
-        grids.plan(config)
+        registry.parse_detectors(config.detectors, config.shadow)
+        shadow_sets.parse_paths(config.shadow)
+    if config.grid and any(victim.config.shadows for victim in grids.plan(config)):
+        raise UserError("--grid makes victims, no shadows: leave shadows out of it.")
 
 
 def _refuse_one_system(given):

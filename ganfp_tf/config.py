@@ -74,10 +74,10 @@ class Config(VictimSettings):
     # Model
     backbone: str = setting(
         "resnet50", "Encoder: the paper's resnet50, efficientnetb2, densenet161 and vit_b16 (whose "
-        "image_size is a multiple of 16); efficientnetlite0, densenet121, efficientnetv2b0; tiny "
-        "for tests.", group="Model", choices=(
+        "image_size is a multiple of 16); efficientnetlite0, densenet121, efficientnetv2b0; "
+        "compact (small, for --supervision=copy); tiny for tests.", group="Model", choices=(
             "resnet50", "efficientnetb2", "densenet161", "vit_b16", "efficientnetlite0",
-            "densenet121", "efficientnetv2b0", "tiny"))
+            "densenet121", "efficientnetv2b0", "compact", "tiny"))
     weights: str = setting(
         "auto", "auto (ImageNet where it can be had, else random with a warning), imagenet, "
         "none, or the path of a Keras .h5, .weights.h5 or .keras file, for densenet161 and vit_b16 "
@@ -91,6 +91,15 @@ class Config(VictimSettings):
         "none", "What of the backbone is trained: none, last_stage or all. "
         "BatchNormalization always stays frozen.", group="Model",
         choices=("none", "last_stage", "all"))
+    features: str = setting(
+        "last", "Tokens of the backbone: its last features (the paper), or multi: three depths "
+        "together at the positions of the middle one, compared place by place with "
+        "--cross_attention or without. Its store takes up to 7 times the space (resnet50: 1.4 MB "
+        "an image of 224 pixels).", group="Model", choices=("last", "multi"))
+    domain_norm: bool = setting(
+        False, "Standardise features of real and of generated images apart, at each place, so "
+        "that neither the generator's look nor what all images share rules the comparison.",
+        group="Model")
     cross_attention: bool = setting(
         False, "Align the tokens of both images by cross-attention (paper, section 3.2).",
         group="Model")
@@ -152,6 +161,31 @@ class Config(VictimSettings):
     tensorboard: bool = setting(
         True, "Write TensorBoard logs into the run folder.", group="Training", role="place")
 
+    # Copy supervision
+    supervision: str = setting(
+        "membership", "What the Siamese network learns: membership (the paper: whether the real "
+        "image of a pair was used), copy (whether the generated image is a copy of the real one, "
+        "without any membership label), or attribution (which real image a generated one comes "
+        "from, so that used ones share them all).", group="Copy supervision",
+        choices=("membership", "copy", "attribution"))
+    copy_steps: int = setting(
+        1500, "Steps of learning what a copy is.", group="Copy supervision", unit="steps", low=1,
+        high=10000000)
+    copy_block: int = setting(
+        16, "Images of a block; each is set against the copies of all.", group="Copy supervision",
+        unit="images", low=2, high=256)
+    copy_blocks: int = setting(
+        4, "Blocks a step.", group="Copy supervision", unit="blocks", low=1, high=256)
+    copy_mix: float = setting(
+        0.3, "Copies are blends: at most twice this share is another image, a third of it on "
+        "average.", group="Copy supervision", low=0.0, high=0.5)
+    copy_warp: float = setting(
+        1.0, "Size of a copy's turn, zoom and shift; 1 is 3.4 degrees, 5 percent and a 21st of the "
+        "side.", group="Copy supervision", low=0.0, high=5.0)
+    copy_learning_rate: float = setting(
+        1e-3, "Highest learning rate of AdamW while it learns what a copy is.",
+        group="Copy supervision", low=1e-08, high=10.0)
+
     # Embedding store
     store_dir: str = setting(
         "runs/store", "Folder of the embedding store. It holds features of the images: guard it as "
@@ -193,8 +227,16 @@ class Config(VictimSettings):
         "its parts, with the other pairing, and with five training seeds.", group="Comparison",
         role="report")
     detectors: str = setting(
-        "all", "With --mode=benchmark or --grid: detectors, separated by commas, or all.",
+        "all", "With --mode=benchmark or --grid: detectors, separated by commas; all; or "
+        "classical, those without a network.",
         group="Benchmark", role="report")
+    fold_seeds: int = setting(
+        1, "With --mode=benchmark: detectors that use labels are cross-fitted over this many seeds "
+        "of the folds; the figures are those of the first, the others show the spread.",
+        group="Benchmark", unit="seeds", low=1, high=100, role="report")
+    shadow: str = setting(
+        "", "With --mode=benchmark: folders of shadow generators that calibrate detectors, "
+        "separated by commas.", group="Benchmark", role="report")
     # fmt: on
 
     def __post_init__(self):
@@ -212,10 +254,36 @@ class Config(VictimSettings):
             )
         if self.window:
             parse_window(self.window)
+        if self.supervision == "attribution" and self.pairing != "random":
+            raise UserError(
+                "--supervision=attribution sets a generated image against many real ones, which "
+                f"only --pairing=random does. Received: --pairing={self.pairing}"
+            )
+        if self.supervision == "copy":
+            self._check_copy()
         for name in ("store_dir", "phantom_dir", "real"):
             if not getattr(self, name):
                 raise UserError(f"--{name} must name a folder. Received: ''")
         self.check_victim()
+
+    def _check_copy(self):
+        if self.domain_norm:
+            raise UserError(
+                "--supervision=copy learns what both kinds of images look like by itself: leave "
+                "--domain_norm out."
+            )
+        if self.distribute != "none":
+            raise UserError("--supervision=copy runs on one device: leave --distribute out.")
+        if self.backbone in ("compact", "tiny") and self.finetune == "none":
+            raise UserError(
+                f"--backbone={self.backbone} has no pretrained weights; with --supervision=copy "
+                "say --finetune=all as well, or it would stay as it was drawn."
+            )
+
+    @property
+    def trains_on_tokens(self):
+        """Whether training reads stored tokens: not where the backbone learns or images change."""
+        return self.finetune == "none" and self.supervision != "copy"
 
     def settings(self, *roles):
         """The settings of these roles (see `setting`), as a dict."""
@@ -256,6 +324,12 @@ class Config(VictimSettings):
         if self.mode in ("compare", "simulate", "benchmark"):
             name = "benchmark" if self.mode == "simulate" and self.grid else self.mode
         return str(pathlib.Path("runs") / f"{name}-{digest}")
+
+    def without_benchmark(self):
+        """The same without what only benchmarks read."""
+        return dataclasses.replace(
+            self, detectors=Config.detectors, shadow=Config.shadow, fold_seeds=Config.fold_seeds
+        )
 
     def to_dict(self):
         """All settings as a JSON-ready dict."""

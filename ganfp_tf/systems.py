@@ -22,6 +22,7 @@ TITLES = {
     "efficientnetlite0": "EfficientNet-Lite0",
     "densenet121": "DenseNet121",
     "efficientnetv2b0": "EfficientNetV2B0",
+    "compact": "compact",
 }
 
 

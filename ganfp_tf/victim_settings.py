@@ -7,6 +7,11 @@ from ganfp_tf.settings import setting
 
 SIDES = (32, 64, 128, 256)
 POLICIES = ("color", "translation", "cutout")
+# What shadow generators have no use for.
+IDLE = (
+    "members", "non_members", "siblings", "plant_copies", "unrelated", "slices", "phantom_seed",
+    "grid",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +23,8 @@ class VictimSettings:
     # Simulation
     real: str = setting(
         "phantom", "Real images of the simulation: phantom (procedural lung CT), or a folder of "
-        "images (a manifest.csv or --patient_regex says whose they are; labels are not looked at).",
+        "images (a manifest.csv or --patient_regex says whose they are; labels are looked at with "
+        "--shadow_on=not_used alone).",
         group="Simulation", role="victim")
     members: int = setting(
         100, "Patients whose images the victim is trained on.", group="Simulation",
@@ -57,6 +63,15 @@ class VictimSettings:
         "members=50,100;architecture=dcgan,residual;seed=0,1. What is done already stays.",
         group="Simulation", role="place")
 
+    shadows: int = setting(
+        0, "Instead of a victim, train this many shadow generators on the images of --real; they "
+        "calibrate detectors (--shadow).", group="Simulation", unit="generators", low=0, high=1000,
+        role="victim")
+    shadow_on: str = setting(
+        "halves", "What a shadow is trained on: halves (a random half of the patients, the next "
+        "one on the rest, whatever the labels), or not_used (the images known not to be used; one "
+        "shadow).", group="Simulation", choices=("halves", "not_used"), role="victim")
+
     # Victim
     architecture: str = setting(
         "dcgan", "Networks of the victim: transposed convolutions, or residual blocks modulated by "
@@ -88,6 +103,30 @@ class VictimSettings:
         3e-4, "Learning rate of both Adam optimisers.", group="Victim", low=1e-08, high=1.0,
         role="victim")
     # fmt: on
+
+    def check_shadows(self):
+        """Raises `UserError` for settings that shadows have no use for, or that need shadows."""
+        default = {field.name: field.default for field in dataclasses.fields(VictimSettings)}
+        if not self.shadows:
+            if self.shadow_on != default["shadow_on"]:
+                raise UserError(f"--shadow_on={self.shadow_on} goes with --shadows.")
+            return
+        idle = [f"--{name}" for name in IDLE if getattr(self, name) != default[name]]
+        if idle:
+            raise UserError(
+                f"{' and '.join(idle)} decide a victim's data set, which --shadows does not make. "
+                "Leave them out."
+            )
+        if self.real == default["real"]:
+            raise UserError(
+                "--shadows needs --real=FOLDER: the real images of which it is asked whether they "
+                "were used."
+            )
+        if self.shadow_on == "not_used" and self.shadows > 1:
+            raise UserError(
+                "--shadow_on=not_used trains one shadow: say --shadows=1. "
+                f"Received: --shadows={self.shadows}"
+            )
 
     def check_victim(self):
         """Raises `UserError` where the settings of a victim do not fit together."""

@@ -158,23 +158,25 @@ class Features:
         return np.concatenate(means) if means else np.empty((0, self.shape[1]), "float32")
 
 
-def statistics(features, limit=1024):
+def statistics(features, limit=1024, places=False):
     """Mean and deviation of each channel, over all tokens of at most `limit` evenly taken images.
 
     Args:
         features: a `Features`.
         limit: images looked at.
+        places: of each channel of each token instead.
 
     Returns:
-        `(mean, deviation)`, both `(channels,)` float64.
+        `(mean, deviation)`, both `(channels,)` float64, with `places` `(tokens, channels)`.
     """
+    axes = (0,) if places else (0, 1)
     chosen = np.unique(np.linspace(0, len(features) - 1, min(limit, len(features))).astype(int))
     total = square = count = 0.0
     for start in range(0, len(chosen), 64):
         batch = features.gather(chosen[start : start + 64]).astype("float64")
-        total = total + batch.sum(axis=(0, 1))
-        square = square + np.square(batch).sum(axis=(0, 1))
-        count += batch.shape[0] * batch.shape[1]
+        total = total + batch.sum(axis=axes)
+        square = square + np.square(batch).sum(axis=axes)
+        count += batch.shape[0] * (1 if places else batch.shape[1])
     mean = total / count
     return mean, np.sqrt(np.maximum(square / count - mean**2, 0.0))
 

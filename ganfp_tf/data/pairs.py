@@ -46,7 +46,7 @@ def sample_real(probabilities, *, blocks, count, seed):
     logits = tf.constant(np.log(probabilities)[None], tf.float32)
 
     def draw(element):
-        key = _key(seed, "real", element["step"])
+        key = step_key(seed, "real", element["step"])
         drawn = tf.random.stateless_categorical(logits, blocks * count, key, dtype=tf.int64)
         return {**element, "real": tf.reshape(drawn, (blocks, count))}
 
@@ -59,7 +59,7 @@ def pair_random(images, *, count, seed):
 
     def draw(element):
         blocks = tf.shape(element["real"])[0]
-        key = _key(seed, "generated", element["step"])
+        key = step_key(seed, "generated", element["step"])
         noise = tf.random.stateless_uniform((blocks, images), key)
         chosen = tf.math.top_k(noise, count, sorted=False).indices
         return {**element, "generated": tf.cast(chosen, tf.int64)}
@@ -89,7 +89,7 @@ def pair_nearest(neighbours, *, count, seed):
 
     def draw(element):
         rows = tf.gather(table, element["real"][:, 0])  # (B, k)
-        noise = tf.random.stateless_uniform(tf.shape(rows), _key(seed, "near", element["step"]))
+        noise = tf.random.stateless_uniform(tf.shape(rows), step_key(seed, "near", element["step"]))
         chosen = tf.math.top_k(noise, count, sorted=False).indices
         return {**element, "generated": tf.gather(rows, chosen, batch_dims=1)}
 
@@ -208,7 +208,8 @@ def _unit(vectors):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _key(seed, purpose, step):
+def step_key(seed, purpose, step):
+    """The `(2,)` int64 key of a step's random numbers for one purpose."""
     # A salt for each purpose: one key for two draws would tie them together.
     salt = zlib.crc32(f"{seed}/{purpose}".encode()) & 0x7FFFFFFF
     return tf.stack([tf.constant(salt, tf.int64), step])

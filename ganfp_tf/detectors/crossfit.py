@@ -52,9 +52,10 @@ def cross_fitted_scores(detector, frame, store, *, folds, seed):
     fold = _folds(frame, known, folds, seed)
     parts = list(_parts(known, generated))
     labels = known["label"].to_numpy(dtype=np.int64)
+    prepared = [_prepared(detector, known[mine], made, store) for mine, made in parts]
 
     def scores_of(train, test):
-        return _scores_of(detector, known, parts, store, train, test)
+        return _scores_of(prepared, known, parts, store, train, test)
 
     # outside[i]: for fold i, out-of-fold scores of all other folds; inside, those of the fold.
     everyone = np.ones(len(known), dtype=bool)
@@ -101,12 +102,19 @@ def _parts(known, generated):
         yield (known["part"] == part).to_numpy(), own.reset_index(drop=True)
 
 
-def _scores_of(detector, known, parts, store, train, test):
+def _prepared(detector, mine, generated, store):
+    """The detector, having seen all real images without their labels where it asks for them."""
+    if not hasattr(detector, "prepare"):
+        return detector
+    return detector.prepare(mine.assign(label=-1).reset_index(drop=True), generated, store)
+
+
+def _scores_of(detectors, known, parts, store, train, test):
     """Scores of the rows `test` by detectors fitted on the rows `train`; nan elsewhere."""
     hidden = known.assign(label=-1)
-    shown = known if detector.uses_labels else hidden
+    shown = known if detectors[0].uses_labels else hidden
     scores = np.full(len(known), np.nan)
-    for mine, generated in parts:
+    for detector, (mine, generated) in zip(detectors, parts, strict=True):
         rows = test & mine
         if not rows.any():
             continue

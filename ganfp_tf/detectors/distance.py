@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ganfp_tf.detectors.spaces import PIXELS, Space, distance_rows
+from ganfp_tf.detectors.spaces import PIXELS, LearnedSpace, Space, distance_rows
 from ganfp_tf.errors import UserError
 
 FLOOR = 1e-5
@@ -23,7 +23,7 @@ TIE = 1e-5  # distances of at most this relative difference are equal
 
 
 @dataclasses.dataclass(frozen=True)
-class _InSpace:
+class InSpace:
     """What compares images in a space and knows the real images it was fitted on.
 
     Attributes:
@@ -38,8 +38,12 @@ class _InSpace:
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def fit(self, labelled, generated, store):
-        """Returns a copy that knows the real images."""
-        return dataclasses.replace(self, reference=labelled[["path", "digest", "patient"]])
+        """Returns a copy that knows the real images, in a space that has learned from all."""
+        space = self.space
+        if isinstance(space, LearnedSpace):
+            space = space.learn(labelled, generated, store)
+        reference = labelled[["path", "digest", "patient"]]
+        return dataclasses.replace(self, space=space, reference=reference)
 
     @property
     def _reference(self):
@@ -79,8 +83,11 @@ class _InSpace:
         return np.log(np.maximum(found, FLOOR))
 
 
+_InSpace = InSpace
+
+
 @dataclasses.dataclass(frozen=True)
-class NearestDistance(_InSpace):
+class NearestDistance(InSpace):
     """GAN-Leaks, full black box (Chen et al. 2020, CCS): score = -log d_k(x, G).
 
     d_k(x, G) is the mean of the distances from x to the k generated images nearest to it.
@@ -101,7 +108,7 @@ class NearestDistance(_InSpace):
 
 
 @dataclasses.dataclass(frozen=True)
-class CalibratedDistance(_InSpace):
+class CalibratedDistance(InSpace):
     """Nearest distance calibrated by real images: score = log d_k(x, R) - log d_k(x, G).
 
     The log ratio of GAN-Leaks' calibrated attack (Chen et al. 2020), with real images in the place
@@ -126,7 +133,7 @@ class CalibratedDistance(_InSpace):
 
 
 @dataclasses.dataclass(frozen=True)
-class BlindDistance(_InSpace):
+class BlindDistance(InSpace):
     """A control that never sees a generated image: score = log d_k(x, R).
 
     It is the part of `CalibratedDistance` that knows nothing of the generator, with its sign: an
@@ -149,7 +156,7 @@ class BlindDistance(_InSpace):
 
 
 @dataclasses.dataclass(frozen=True)
-class HitCount(_InSpace):
+class HitCount(InSpace):
     """How many generated images have x as their nearest real image, hubness taken out.
 
     The nearest one is sought among candidates and images of fit(); equally near ones share the hit.

@@ -41,24 +41,27 @@ class Material:
         return dataclasses.replace(self.features, rows=[self.features.rows[i] for i in rows])
 
     def inputs(self, rows):
-        """What `pairs.look_up` draws from: features where the backbone is frozen, else files."""
-        if self.config.finetune == "none":
+        """What `pairs.look_up` draws from: features where training may read them, else files."""
+        if self.config.trains_on_tokens:
             return pairs.StoredInput(self.view(rows))
         return pairs.FileInput(
             self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,
         )  # fmt: skip
 
+    def images(self, rows):
+        """Dataset of the decoded images of `rows`: `(size, size, 3)` float32 in [0, 255]."""
+        return embed.image_dataset(
+            self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
+            nifti_slice=self.config.nifti_slice,
+        )  # fmt: skip
+
     def tokens(self, networks, rows):
         """Tokens of `rows` by the trained encoder: `(len(rows), tokens, channels)` float32."""
-        if self.config.finetune == "none":
+        if self.config.trains_on_tokens:
             batches = self.view(rows).batches(self.config.embed_batch)
         else:
-            dataset = embed.image_dataset(
-                self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
-                nifti_slice=self.config.nifti_slice,
-            )  # fmt: skip
-            batches = dataset.batch(self.config.embed_batch)
+            batches = self.images(rows).batch(self.config.embed_batch)
         encoded = [np.asarray(networks.encode(batch), "float32") for batch in batches]
         return np.concatenate(encoded)
 
@@ -80,7 +83,8 @@ def make_backbone(config):
     """The run's backbone and its `WeightsReport`."""
     return build_backbone(
         config.backbone, image_size=config.image_size, weights=config.weights,
-        normalization=config.normalization, finetune=config.finetune, seed=config.seed,
+        normalization=config.normalization, finetune=config.finetune, features=config.features,
+        seed=config.seed,
     )  # fmt: skip
 
 
@@ -112,6 +116,8 @@ def open_material(frame, backbone, report, config, check=None):
         "nifti_slice": config.nifti_slice,
         "resize": "bilinear antialias",
     }
+    if config.features != "last":  # Left out else: stores of before there was a choice stay valid.
+        key["features"] = config.features
     store = embeddings.open_store(config.store_dir, key)
     if check:
         check(frame[frame["digest"].isin(store.missing(frame["digest"]))])

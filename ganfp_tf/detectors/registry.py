@@ -5,14 +5,41 @@ Frames have the columns of a Catalog's: path, name, role, label, patient, part, 
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.detectors import distance
+from ganfp_tf.config import Config
+from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits
+from ganfp_tf.detectors.clusters import ClusterRelations
+from ganfp_tf.detectors.copies_of_real import CopyThreshold
+from ganfp_tf.detectors.copy_space import CopyComparator, CopySpace
+from ganfp_tf.detectors.density import DensityRatio, MonteCarlo
+from ganfp_tf.detectors.distance import (
+    BlindDistance,
+    CalibratedDistance,
+    HitCount,
+    NearestDistance,
+)
+from ganfp_tf.detectors.encoder_space import EncoderStage
+from ganfp_tf.detectors.fingerprints import (
+    FrequencySpace,
+    NoiseResidualSpace,
+    ResidualFingerprint,
+)
+from ganfp_tf.detectors.hashing import HashSpace, KeypointMatches
+from ganfp_tf.detectors.learned import GeneratedClassifier, Reconstruction
+from ganfp_tf.detectors.patches import CalibratedPatches, TwoSided
+from ganfp_tf.detectors.shadows import ShadowCalibrated, open_shadows
+from ganfp_tf.detectors.spaces import PIXELS, GeneratedComponents, Pixels
+from ganfp_tf.detectors.stack import Mean, Stack
+from ganfp_tf.detectors.texture import TextureSpace
 from ganfp_tf.errors import UserError
+
+GROUPS = {"all", "classical"}
 
 
 class Detector(Protocol):
@@ -57,60 +84,190 @@ class Detector(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One detector of the registry: a classical one, or a Siamese network trained as a run."""
+    """One detector of the registry: what is fitted and scores, or a network trained as a run."""
 
-    make: Callable[[], Detector] | None = None
-    """() -> the classical detector, not fitted; None for a Siamese network."""
+    make: Callable[[Config], Detector] | None = None
+    """Config -> the detector, not fitted; None for a Siamese network that is a run of its own."""
     run: dict | None = None
     """Settings of the run that trains a Siamese network, beside those of the command."""
     run_title: str = ""
     control: bool = False
     """Whether it is no attack: a control's AUC should be 0.5."""
+    network: bool = False
+    """Whether it trains a network, which takes minutes."""
+    shadow: bool = False
+    """Whether it needs shadow generators (--shadow)."""
 
-    @property
-    def title(self):
+    def title(self, config):
         """For people, in lower case."""
-        return self.run_title or self.make().title
+        return self.run_title or self.make(config).title
+
+
+def _copies(config):
+    recipe = {
+        "steps": config.copy_steps, "block": config.copy_block, "blocks": config.copy_blocks,
+        "mix": config.copy_mix, "warp": config.copy_warp,
+        "learning_rate": config.copy_learning_rate, "seed": config.drawing_seed,
+    }  # fmt: skip
+    return CopySpace(recipe=tuple(recipe.items()))
+
+
+def _in_copies(make):
+    return Entry(lambda config: make(_copies(config)), network=True)
+
+
+def _in(make, space):
+    return Entry(lambda config: make(space))
+
+
+BLUR1, BLUR2 = Pixels(blur=1.0), Pixels(blur=2.0)
+COMPONENTS = GeneratedComponents(60)
+STACK_SIGNALS = (
+    "calibrated_pixels", "hits_pixels", "density_components", "calibrated_reconstruction",
+    "nearest_copies", "calibrated_copies", "hits_copies", "comparator_calibrated",
+)  # fmt: skip
+SHADOW_SIGNALS = (
+    "shadow_nearest_pixels", "shadow_nearest_blur1", "shadow_hits_pixels", "shadow_nearest_copies",
+    "shadow_hits_copies",
+)  # fmt: skip
+
+
+def _shadowed(name):
+    def make(config):
+        return ShadowCalibrated(DETECTORS[name].make(config), opened(config))
+
+    return Entry(make, network=DETECTORS[name].network, shadow=True)
+
+
+def _stack(name, title, signals, kind, shadow=False):
+    def make(config):
+        return kind(name, title, tuple(DETECTORS[signal].make(config) for signal in signals))
+
+    return Entry(make, network=True, shadow=shadow)
+
+
+def opened(config):
+    """The shadow generators of --shadow, listed once however many detectors ask."""
+    return _opened(config.shadow, config.window, config.nifti_slice)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(shadow, window, nifti_slice):
+    return tuple(open_shadows(shadow, Config(window=window, nifti_slice=nifti_slice)))
 
 
 DETECTORS: dict[str, Entry] = {
-    "nearest_pixels": Entry(distance.NearestDistance),
-    "calibrated_pixels": Entry(distance.CalibratedDistance),
-    "hits_pixels": Entry(distance.HitCount),
-    "siamese_random": Entry(run={"pairing": "random"}, run_title="Siamese, random pairs"),
-    "siamese_nearest": Entry(run={"pairing": "nearest"}, run_title="Siamese, nearest pairs"),
-    "blind_pixels": Entry(distance.BlindDistance, control=True),
+    "nearest_pixels": _in(NearestDistance, PIXELS),
+    "calibrated_pixels": _in(CalibratedDistance, PIXELS),
+    "hits_pixels": _in(HitCount, PIXELS),
+    "softhits_pixels": _in(SoftHits, PIXELS),
+    "nearest_blur1": _in(NearestDistance, BLUR1),
+    "calibrated_blur1": _in(CalibratedDistance, BLUR1),
+    "calibrated_blur2": _in(CalibratedDistance, BLUR2),
+    "hits_blur2": _in(HitCount, BLUR2),
+    "nearest_components": _in(NearestDistance, COMPONENTS),
+    "calibrated_components": _in(CalibratedDistance, COMPONENTS),
+    "hits_components": _in(HitCount, COMPONENTS),
+    "patches_pixels": Entry(lambda config: CalibratedPatches()),
+    "two_sided_pixels": Entry(lambda config: TwoSided()),
+    "montecarlo_pixels": _in(MonteCarlo, PIXELS),
+    "montecarlo_components": _in(MonteCarlo, COMPONENTS),
+    "density_components": Entry(lambda config: DensityRatio()),
+    "authenticity_pixels": _in(InvertedAuthenticity, PIXELS),
+    "copies_pixels": _in(CopyThreshold, PIXELS),
+    "classifier": Entry(lambda config: GeneratedClassifier()),
+    "reconstruction": Entry(lambda config: Reconstruction()),
+    "calibrated_reconstruction": Entry(lambda config: Reconstruction(calibrated=True)),
+    "clusters": Entry(lambda config: ClusterRelations()),
+    "calibrated_texture": _in(CalibratedDistance, TextureSpace()),
+    "hits_hash": _in(HitCount, HashSpace()),
+    "hits_hash16": _in(HitCount, HashSpace(bits=16)),
+    "keypoints": Entry(lambda config: KeypointMatches()),
+    "calibrated_frequency": _in(CalibratedDistance, FrequencySpace()),
+    "calibrated_residual": _in(CalibratedDistance, NoiseResidualSpace()),
+    "residual_fingerprint": Entry(lambda config: ResidualFingerprint()),
+    "nearest_encoder": _in(NearestDistance, EncoderStage()),
+    "hits_encoder": _in(HitCount, EncoderStage()),
+    "siamese_random": Entry(
+        run={"pairing": "random"}, run_title="Siamese, random pairs", network=True
+    ),
+    "siamese_nearest": Entry(
+        run={"pairing": "nearest"}, run_title="Siamese, nearest pairs", network=True
+    ),
+    "nearest_copies": _in_copies(NearestDistance),
+    "calibrated_copies": _in_copies(CalibratedDistance),
+    "hits_copies": _in_copies(HitCount),
+    "comparator": _in_copies(functools.partial(CopyComparator, calibrated=False)),
+    "comparator_calibrated": _in_copies(CopyComparator),
 }
+DETECTORS |= {
+    f"shadow_{name}": _shadowed(name)
+    for name in (
+        "nearest_pixels",
+        "nearest_blur1",
+        "nearest_components",
+        "hits_pixels",
+        "nearest_copies",
+        "hits_copies",
+        "comparator",
+    )
+}
+DETECTORS |= {
+    "mean": _stack("mean", "plain mean of eight detectors", STACK_SIGNALS, Mean),
+    "stack": _stack("stack", "stack of eight detectors", STACK_SIGNALS, Stack),
+    "shadow_mean": _stack(
+        "shadow_mean", "plain mean of five detectors calibrated by shadows", SHADOW_SIGNALS, Mean,
+        shadow=True,
+    ),
+    "shadow_stack": _stack(
+        "shadow_stack", "stack of five detectors calibrated by shadows", SHADOW_SIGNALS, Stack,
+        shadow=True,
+    ),
+    "blind_pixels": Entry(lambda config: BlindDistance(PIXELS), control=True),
+}  # fmt: skip
 
 
-def make_detector(name: str) -> Detector:
-    """The classical detector of this name, not fitted.
+def make_detector(name: str, config: Config | None = None) -> Detector:
+    """The detector of this name, not fitted.
 
     Raises:
-        UserError: there is none of this name, or it is a Siamese network, which is a run.
+        UserError: there is none of this name, it is a Siamese network that is a run of its own, or
+            it needs shadow generators and --shadow names none.
     """
     entry = _entry(name)
     if entry.make is None:
         raise UserError(f"{name} is a Siamese network: train it with --mode=train.")
-    return entry.make()
+    return entry.make(config or Config())
 
 
-def parse_detectors(text: str) -> list[str]:
-    """ "nearest_pixels,hits_pixels" -> the two names; "all" -> every name, controls too.
+def parse_detectors(text: str, shadow: str = "") -> list[str]:
+    """ "nearest_pixels,hits_pixels" -> the two names.
+
+    Args:
+        text: names; "all", or "classical" for those without a network. Both leave out those that
+            need shadow generators where there are none.
+        shadow: --shadow.
 
     Raises:
-        UserError: none named, one named twice, an unknown one, or "all" beside others.
+        UserError: none named, one named twice, an unknown one, one that needs shadow generators
+            where there are none, or a group beside others.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return list(DETECTORS)
+    if len(names) == 1 and names[0] in GROUPS:
+        return [
+            name for name, entry in DETECTORS.items()
+            if (shadow or not entry.shadow) and not (names[0] == "classical" and entry.network)
+        ]  # fmt: skip
     for name in names:
-        if name != "all":
-            _entry(name)
-    if not names or "all" in names or len(set(names)) < len(names):
+        if name not in GROUPS and _entry(name).shadow and not shadow:
+            raise UserError(
+                f"{name} needs shadow generators: say --shadow=PATH, or leave it out of "
+                "--detectors. --mode=simulate --shadows makes some."
+            )
+    if not names or GROUPS & set(names) or len(set(names)) < len(names):
         raise UserError(
-            "--detectors must be all, or name at least one detector and each once, separated by "
-            f"commas. Received: {text!r}"
+            "--detectors must be all or classical, or name at least one detector and each once, "
+            f"separated by commas. Received: {text!r}"
         )
     return names
 

@@ -14,6 +14,7 @@ from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.siamese import (
+    DOMAINS,
     build_comparator,
     build_encoder,
     build_siamese,
@@ -23,6 +24,7 @@ from ganfp_tf.models.siamese import (
 from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
 
 SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the similarity signals
+DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 PAIRS_A_CALL = 256  # pairs the comparator takes at once: enough to fill the cores, small in memory
 
 
@@ -63,13 +65,15 @@ class Networks(Scoring):
 def build_networks(config, backbone):
     """Makes the untrained networks on top of `backbone`, as the Config says."""
     encoder, head = build_encoder(
-        backbone, cross_attention=config.cross_attention, width=config.width
-    )
+        backbone, cross_attention=config.cross_attention, width=config.width,
+        positions=config.features == "multi", domain_norm=config.domain_norm,
+    )  # fmt: skip
     comparator = build_comparator(
         encoder.output.shape[1:], cross_attention=config.cross_attention, heads=config.heads,
         similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
+        domain_norm=config.domain_norm,
     )  # fmt: skip
-    return Networks(encoder, head, comparator, config.finetune == "none")
+    return Networks(encoder, head, comparator, config.trains_on_tokens)
 
 
 def standardize(networks, material, rows, seed):
@@ -82,8 +86,13 @@ def standardize(networks, material, rows, seed):
         seed: of the pairs looked at.
     """
     real, generated = rows
-    together = material.view(np.concatenate(rows))
-    networks.head.get_layer("standardize").set_statistics(*statistics(together))
+    if material.config.domain_norm:
+        for domain, part in zip(DOMAINS, rows, strict=True):
+            norm = networks.head.get_layer(f"standardize_{domain}")
+            norm.set_statistics(*statistics(material.view(part), places=True))
+    else:
+        together = material.view(np.concatenate(rows))
+        networks.head.get_layer("standardize").set_statistics(*statistics(together))
     rng = np.random.default_rng(seed)
     pairs = [(rng.choice(real, SCALE_PAIRS), rng.choice(generated, SCALE_PAIRS)) for _ in range(4)]
     standardize_signals(
@@ -125,29 +134,44 @@ def decide_on(networks, material, real, generated, centres, *, seed):
     """Makes the `Decision` from the labelled rows `real`, scored against the rows `generated`."""
     table = materials.partners(material, real, generated, centres, seed=seed)
     scores = image_scores(pair_logits(networks, material, real, generated[table]))
-    labels = material.frame["label"].to_numpy()[real]
+    return decision_from(material.frame["label"].to_numpy()[real], scores)
+
+
+def decision_from(labels, scores):
+    """Makes the `Decision` from scores of labelled images, `(n,)` each."""
     fitted = platt(labels, scores)
     threshold = choose_threshold(labels, scores).value
-    return Decision(threshold, fitted.slope, fitted.intercept, float(scores.mean()), len(real))
+    return Decision(threshold, fitted.slope, fitted.intercept, float(scores.mean()), len(scores))
 
 
 def save(networks, folder, centres, decision):
     """Writes what scoring needs: entry, comparator, the domains' centres and the decision."""
     folder = pathlib.Path(folder)
-    for name, model in (("entry", networks.entry), ("comparator", networks.comparator)):
-        with files.atomic_path(folder / f"{name}.keras") as temporary:
-            model.save(temporary)
+    save_models(networks, folder)
     with files.atomic_path(folder / "centres.npz") as temporary:
         np.savez(temporary, real=centres[0], generated=centres[1])
     files.write_json(folder / "decision.json", dataclasses.asdict(decision))
 
 
+def save_models(networks, folder):
+    """Writes entry.keras and comparator.keras."""
+    for name, model in (("entry", networks.entry), ("comparator", networks.comparator)):
+        with files.atomic_path(folder / f"{name}.keras") as temporary:
+            model.save(temporary)
+
+
 @dataclasses.dataclass(frozen=True)
-class Scorer(Scoring):
-    """A trained detector, read back: scores real images against generated ones."""
+class Models(Scoring):
+    """Entry and comparator, read back."""
 
     entry: keras.Model
     comparator: keras.Model
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorer(Models):
+    """A trained detector, read back: scores real images against generated ones."""
+
     centres: tuple
     decision: Decision
 
@@ -173,14 +197,28 @@ def load(folder):
         with np.load(folder / "centres.npz") as stored:
             centres = (stored["real"], stored["generated"])
         decision = Decision(**files.read_json(folder / "decision.json"))
-        models = [
-            keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator")
-        ]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"the trained detector in {folder} cannot be read ({error}). Train it anew."
-        ) from error
-    return Scorer(*models, centres, decision)
+    except DAMAGE as error:
+        raise _unreadable(folder, error) from error
+    models = load_models(folder)
+    return Scorer(models.entry, models.comparator, centres, decision)
+
+
+def load_models(folder):
+    """Reads what `save_models` wrote.
+
+    Raises:
+        UserError: where a file is missing or damaged.
+    """
+    try:
+        return Models(
+            *(keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator"))
+        )
+    except DAMAGE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder, error):
+    return UserError(f"the trained detector in {folder} cannot be read ({error}). Train it anew.")
 
 
 def image_scores(logits):

@@ -7,7 +7,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,13 @@ class PixelStore:
             mean of what it covers), else bilinearly. Proportions are not kept.
         window: (center, width) of DICOM and NIfTI intensities, or None.
         nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+        folder: where spaces that train a network keep it, interrupted or done; None: nowhere.
     """
 
     side: int = 64
     window: tuple[float, float] | None = None
     nifti_slice: int = -1
+    folder: str | None = None
     _rows: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -122,6 +124,18 @@ class Space(Protocol):
             generated: generated images to learn from.
             store: a `PixelStore`.
         """
+        ...
+
+
+@runtime_checkable
+class LearnedSpace(Space, Protocol):
+    """A space that learns more than statistics: a detector's fit() lets it learn once.
+
+    Scored against other generated images, a shadow's for example, it stays what it is.
+    """
+
+    def learn(self, real: pd.DataFrame, generated: pd.DataFrame, store) -> Space:
+        """Returns the space that has learned from these images; arguments as of fit()."""
         ...
 
 

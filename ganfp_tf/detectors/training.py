@@ -148,8 +148,34 @@ def _devices():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def attribution(labels, logits):
+    """Cross-entropy of "one of the used images", in a softmax over real images for each generated.
+
+    A generated image comes from some used image, but from which one is not known: the probability
+    of all used ones together counts. It is the used ones' lead over the others that is learned, and
+    each generated image is an example of it.
+
+    Args:
+        labels: `(blocks, R, G)`, 1 where the real image was used.
+        logits: `(blocks, R, G)`.
+
+    Returns:
+        `(blocks,)`; 0 for a block without a used or without an unused image.
+    """
+    labels = tf.cast(labels, logits.dtype)
+    hidden = tf.where(labels > 0.5, logits, tf.fill(tf.shape(logits), logits.dtype.min))
+    each = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_logsumexp(hidden, axis=1)
+    both = (tf.reduce_max(labels, axis=1) > 0.5) & (tf.reduce_min(labels, axis=1) < 0.5)
+    return tf.reduce_mean(tf.where(both, each, tf.zeros_like(each)), axis=-1)
+
+
+LOSSES = {
+    "membership": keras.losses.BinaryCrossentropy(from_logits=True), "attribution": attribution,
+}  # fmt: skip
+
+
 def compile_trainer(trainer, config):
-    """AdamW on a cosine with warm-up, binary cross-entropy from logits; in the strategy's scope."""
+    """AdamW on a cosine with warm-up and the loss of --supervision; in the strategy's scope."""
     total = config.epochs * config.steps_per_epoch
     warmup = round(total * config.warmup)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -168,7 +194,7 @@ def compile_trainer(trainer, config):
         optimizer = LossScaling(optimizer)
     trainer.compile(
         optimizer=optimizer,
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        loss=LOSSES[config.supervision],
         metrics=[keras.metrics.AUC(from_logits=True, name="pair_auc")],
         jit_compile=config.jit_compile,
     )

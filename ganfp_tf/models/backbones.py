@@ -1,140 +1,20 @@
-"""The encoders: name -> network without top, its width and its own pixel scaling."""
+"""The encoders, built: a registered network with its weights behind its own pixel scaling."""
 
 import contextlib
-import dataclasses
 import pathlib
 import random
-from collections.abc import Callable
 
 import keras
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import densenet161, efficientnet_lite, vit_b16
-from ganfp_tf.models.builders import CaffeScaling as CaffeScaling  # registered by being imported
-from ganfp_tf.models.builders import (
-    build_densenet121,
-    build_efficientnetb2,
-    build_efficientnetv2b0,
-    build_resnet50,
-    build_tiny,
-    caffe_scaling,
-    imagenet_scaling,
-    lite_scaling,
-    symmetric_scaling,
-)
-from ganfp_tf.models.timm_names import densenet161_places, vit_b16_places
-from ganfp_tf.models.timm_weights import TimmWeights, is_safetensors
-from ganfp_tf.models.weights import PublishedFile, WeightsReport, load_weights, weights_digest
+from ganfp_tf.models import efficientnet_lite
+from ganfp_tf.models.builders import imagenet_scaling
+from ganfp_tf.models.registry import BACKBONES
+from ganfp_tf.models.stages import MergeStages
+from ganfp_tf.models.timm_weights import is_safetensors
+from ganfp_tf.models.weights import WeightsReport, load_weights, weights_digest
 
 MINIMUM_SIDE = 32  # Five halvings leave one position.
-HUB = "https://storage.googleapis.com/"
-
-
-@dataclasses.dataclass(frozen=True)
-class Backbone:
-    """One entry of the registry."""
-
-    build: Callable[[int], keras.Model]
-    """image size S -> network, scaled pixels (B, S, S, 3) -> features (B, h, w, width)."""
-    width: int
-    """Channels of the features."""
-    parameters: int
-    """Weights of the network without top, BatchNormalization's moving statistics included; at 224
-    pixels where they depend on the image size."""
-    scaling: Callable[[], list[keras.layers.Layer]]
-    """() -> layers that take pixels in [0, 255] to what the network wants."""
-    last_stage: tuple[str, ...]
-    """Beginnings of the names of the layers that --finetune=last_stage trains."""
-    imagenet: Callable[[keras.Model], str] | None = None
-    """Puts ImageNet weights into the network and returns their source; None: nobody has any."""
-    load_file: Callable[[keras.Model, str], None] | None = None
-    """Puts a Keras file's weights into the network; None: `weight_files` does, layer by layer."""
-    parts: Callable[[keras.Model], list[keras.layers.Layer]] = lambda network: network.layers
-    """Network -> the layers that `last_stage` speaks of."""
-    timm: TimmWeights | None = None
-    """Reads timm's `.safetensors` file of the network; None: no such file can be read."""
-
-
-DENSENET161 = TimmWeights("densenet161.tv_in1k", densenet161_places)
-VIT_B16 = TimmWeights("vit_base_patch16_224.augreg2_in21k_ft_in1k", vit_b16_places)
-
-BACKBONES: dict[str, Backbone] = {
-    "tiny": Backbone(build_tiny, 32, 11_088, symmetric_scaling, ("block3_",)),
-    "efficientnetlite0": Backbone(
-        efficientnet_lite.build_network,
-        1280,
-        3_413_024,
-        lite_scaling,
-        ("block7", "top_"),
-        efficientnet_lite.load_imagenet,
-    ),
-    "efficientnetb2": Backbone(
-        build_efficientnetb2,
-        1408,
-        7_768_562,
-        imagenet_scaling,
-        ("block7", "top_"),
-        PublishedFile(
-            HUB + "keras-applications/efficientnetb2_notop.h5",
-            "111f8e2ac8aa800a7a99e3239f7bfb39",
-        ).load,
-    ),
-    "resnet50": Backbone(
-        build_resnet50,
-        2048,
-        23_587_712,
-        caffe_scaling,
-        ("conv5_",),
-        PublishedFile(
-            HUB + "tensorflow/keras-applications/resnet/"
-            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            "4d473c1dd8becc155b73f8504c6f6626",
-        ).load,
-    ),
-    "densenet161": Backbone(
-        densenet161.build_network,
-        densenet161.WIDTH,
-        26_691_936,
-        imagenet_scaling,
-        ("features_denseblock4_", "features_norm5"),
-        DENSENET161.load,
-        timm=DENSENET161,
-    ),
-    "vit_b16": Backbone(
-        vit_b16.build_network,
-        vit_b16.WIDTH,
-        85_798_656,
-        symmetric_scaling,
-        ("transformer_block_12", "ln"),
-        VIT_B16.load,
-        vit_b16.load_file,
-        vit_b16.parts,
-        VIT_B16,
-    ),
-    "densenet121": Backbone(
-        build_densenet121,
-        1024,
-        7_037_504,
-        imagenet_scaling,
-        ("conv5_", "bn"),
-        PublishedFile(
-            HUB + "tensorflow/keras-applications/densenet/"
-            "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            "30ee3e1110167f948a6b9946edeeb738",
-        ).load,
-    ),
-    "efficientnetv2b0": Backbone(
-        build_efficientnetv2b0,
-        1280,
-        5_919_312,
-        imagenet_scaling,
-        ("block6", "top_"),
-        PublishedFile(
-            HUB + "tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b0_notop.h5",
-            "893217f2bb855e2983157299931e43ff",
-        ).load,
-    ),
-}
 
 
 def build_backbone(
@@ -144,6 +24,7 @@ def build_backbone(
     weights: str = "auto",
     normalization: str = "backbone",
     finetune: str = "none",
+    features: str = "last",
     seed: int = 0,
 ) -> tuple[keras.Model, WeightsReport]:
     """Builds an encoder that owns its pixel scaling.
@@ -154,44 +35,67 @@ def build_backbone(
         weights: "auto", "imagenet", "none" or a path; see `load_weights`.
         normalization: "backbone", or "imagenet" for the paper's mean and deviation.
         finetune: what trains, see `set_trainable`.
+        features: "last", the network's output, or "multi", its `stages` as `MergeStages` puts them
+            together on the positions of the middle one.
         seed: random weights are a function of it alone. Python's `random`, from which Keras draws
             the seeds of its initialisers, is seeded for the build and put back after it.
 
     Returns:
         keras.Model "backbone", pixels in [0, 255] (B, S, S, 3) -> tokens (B, T, width), row by
         row, in the policy's compute dtype; and a `WeightsReport`, whose warning is to be printed.
+        With "multi" the width is the sum of the stages' widths.
 
     Raises:
         UserError: unknown name or choice, an image size or weights that cannot be used.
     """
     entry = _entry(name)
-    if image_size < MINIMUM_SIDE:
-        raise UserError(
-            f"{name} needs images of at least {MINIMUM_SIDE} pixels a side. "
-            f"Received: --image_size={image_size}"
-        )
+    if features not in ("last", "multi"):
+        raise UserError(f"--features must be last or multi. Received: {features!r}")
     if normalization not in ("backbone", "imagenet"):
         raise UserError(
             f"--normalization must be backbone or imagenet. Received: {normalization!r}"
         )
-    with _seeded(seed):
-        network = entry.build(image_size)
-    load_file = _file_loader(name, weights)
-    if load_file:
-        load_file(network, weights)
-        source, pretrained, warning = pathlib.Path(weights).name, True, ""
-    else:
-        source, pretrained, warning = load_weights(
-            network, name, weights, imagenet=entry.imagenet, seed=seed
-        )
+    network, (source, pretrained, warning) = _loaded_network(name, image_size, weights, seed)
+    if features == "multi":
+        network = entry.at_stages(network, entry.stages)
     x = inputs = keras.Input((image_size, image_size, 3), dtype="float32", name="pixels")
     for layer in entry.scaling() if normalization == "backbone" else imagenet_scaling():
         x = layer(x)
     x = network(x)
+    if features == "multi":
+        x = MergeStages(side=x[1].shape[1], name="merge")(x)
     tokens = keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]), name="tokens")(x)
     backbone = keras.Model(inputs, tokens, name="backbone")
     set_trainable(backbone, name, finetune)
     return backbone, WeightsReport(source, pretrained, weights_digest(backbone), warning)
+
+
+def build_stage(name: str, stage: str = "", *, image_size: int, weights: str) -> keras.Model:
+    """Builds a backbone up to one of its stages, frozen.
+
+    Args:
+        name: key of `BACKBONES`.
+        stage: a layer of its `stages`; empty: the middle one.
+        image_size: side S of the images in pixels, as in `build_backbone`.
+        weights: as in `build_backbone`; where they are random, their seed is 0.
+
+    Returns:
+        keras.Model "stage", pixels in [0, 255] (B, S, S, 3) -> features (B, h, w, channels).
+
+    Raises:
+        UserError: an unknown name or stage, an image size or weights that cannot be used.
+    """
+    entry = _entry(name)
+    stage = stage or entry.stages[1]
+    if stage not in entry.stages:
+        raise UserError(f"The stages of {name} are {', '.join(entry.stages)}. Received: {stage!r}")
+    network = entry.at_stages(_loaded_network(name, image_size, weights, 0)[0], (stage,))
+    x = inputs = keras.Input((image_size, image_size, 3), dtype="float32", name="pixels")
+    for layer in entry.scaling():
+        x = layer(x)
+    model = keras.Model(inputs, network(x)[0], name="stage")
+    model.trainable = False
+    return model
 
 
 def set_trainable(backbone: keras.Model, name: str, finetune: str) -> None:
@@ -248,6 +152,23 @@ def _entry(name):
     if name not in BACKBONES:
         raise UserError(f"--backbone must be one of {', '.join(BACKBONES)}. Received: {name!r}")
     return BACKBONES[name]
+
+
+def _loaded_network(name, image_size, weights, seed):
+    """The network with its weights in it, and (source, pretrained, warning) of `WeightsReport`."""
+    entry = _entry(name)
+    if image_size < MINIMUM_SIDE:
+        raise UserError(
+            f"{name} needs images of at least {MINIMUM_SIDE} pixels a side. "
+            f"Received: --image_size={image_size}"
+        )
+    with _seeded(seed):
+        network = entry.build(image_size)
+    load_file = _file_loader(name, weights)
+    if load_file:
+        load_file(network, weights)
+        return network, (pathlib.Path(weights).name, True, "")
+    return network, load_weights(network, name, weights, imagenet=entry.imagenet, seed=seed)
 
 
 def _file_loader(name, weights):

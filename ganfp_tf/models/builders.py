@@ -52,6 +52,12 @@ def symmetric_scaling():
     return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="scaling")]
 
 
+def at_stages(network, stages):
+    """Model "network" over the network's layers: its input -> list of its outputs at `stages`."""
+    outputs = [network.get_layer(stage).output for stage in stages]
+    return keras.Model(network.input, outputs, name="network")
+
+
 def build_tiny(image_size):
     """Three strided convolutions, for tests: (B, S, S, 3) -> (B, S/8, S/8, 32)."""
     x = inputs = keras.Input((image_size, image_size, 3))

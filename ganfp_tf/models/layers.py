@@ -166,6 +166,8 @@ class Standardize(keras.layers.Layer):
     checkpoint cannot bring them back; here they are non-trainable weights.
 
     Args:
+        places: True: each channel has a mean and a deviation at each place, so that what all images
+            have in common there is no likeness.
         **kwargs: of `keras.layers.Layer`.
 
     Inputs: `(batch, ..., channels)`.
@@ -173,22 +175,28 @@ class Standardize(keras.layers.Layer):
     Output: the input's shape.
 
     Raises:
-        UserError: where `set_statistics` is given another number of channels.
+        UserError: where `set_statistics` is given another shape.
     """
 
+    def __init__(self, places=False, **kwargs):
+        super().__init__(**kwargs)
+        self.places = places
+
     def build(self, input_shape):
-        channels = (input_shape[-1],)
-        self.mean = self.add_weight(channels, initializer="zeros", trainable=False, name="mean")
+        shape = tuple(input_shape[1:] if self.places else input_shape[-1:])
+        self.mean = self.add_weight(shape, initializer="zeros", trainable=False, name="mean")
         self.deviation = self.add_weight(
-            channels, initializer="ones", trainable=False, name="deviation"
+            shape, initializer="ones", trainable=False, name="deviation"
         )
         self.built = True
 
     def set_statistics(self, mean, deviation):
-        """Sets both `(channels,)`; a deviation below 1 % of their median is raised to it.
+        """Sets both, `(channels,)` or with `places` `(..., channels)`.
 
-        A channel that hardly moved on the training images would otherwise rule all distances on
-        the first image that moves it.
+        A deviation below 1 % of their median is raised to it: a channel that hardly moved on the
+        training images would otherwise rule all distances on the first image that moves it. With
+        `places`, a channel's deviations count as their root mean square in that, and each is raised
+        to a tenth of it: few images leave many places of a channel without anything.
         """
         mean, deviation = np.asarray(mean, "float32"), np.asarray(deviation, "float32")
         if mean.shape != self.mean.shape or deviation.shape != self.mean.shape:
@@ -196,7 +204,12 @@ class Standardize(keras.layers.Layer):
                 f"Standardize expects statistics of shape {tuple(self.mean.shape)}. "
                 f"Received: mean {mean.shape}, deviation {deviation.shape}"
             )
-        floor = max(0.01 * float(np.median(deviation)), 1e-6)
+        usual = deviation
+        if self.places:
+            usual = np.sqrt(np.mean(np.square(deviation.reshape(-1, deviation.shape[-1])), axis=0))
+        floor = max(0.01 * float(np.median(usual)), 1e-6)
+        if self.places:
+            floor = np.maximum(floor, 0.1 * usual)
         self.mean.assign(mean)
         self.deviation.assign(np.maximum(deviation, floor))
 
@@ -206,6 +219,9 @@ class Standardize(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "places": self.places}
 
 
 def _unit(vectors):

@@ -7,8 +7,10 @@ from keras import ops
 
 from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
 
+DOMAINS = ("real", "generated")
 
-def build_encoder(backbone, *, cross_attention, width):
+
+def build_encoder(backbone, *, cross_attention, width, positions=False, domain_norm=False):
     """Makes image -> tokens: the backbone and what all images share behind it.
 
     Args:
@@ -16,28 +18,46 @@ def build_encoder(backbone, *, cross_attention, width):
         cross_attention: True: every token is projected to `width`. False: the tokens are pooled
             to the feature vector of the paper's baseline (2048 channels for ResNet50).
         width: channels of a projected token.
+        positions: True: tokens are projected, and not pooled, without cross-attention too.
+        domain_norm: standardise real and generated images apart, each channel at each place. The
+            encoder does not know which of them an image is: it gives all tokens as a real image's
+            and behind them, along the axis of the tokens, all as a generated image's. The
+            comparator takes what it needs.
 
     Returns:
         `(encoder, head)`: models `(batch, size, size, 3)` -> `(batch, tokens, width)` or
-        `(batch, 1, channels)`, and the encoder's part after the backbone, which takes the tokens
-        that the embedding store holds. They share their layers.
+        `(batch, 1, channels)`, with `domain_norm` twice as many tokens; and the encoder's part
+        after the backbone, which takes the tokens that the embedding store holds. They share their
+        layers.
     """
     tokens, channels = backbone.output.shape[1:]
     features = keras.Input((tokens, channels), name="features")
+    if cross_attention or positions:
+        last = keras.layers.Dense(width, name="projection")
+    else:
+        last = keras.layers.GlobalAveragePooling1D(keepdims=True, name="pool")
     # Adapted on training images: without it, every vector of an untrained network points the same
     # way (cosine 0.999) and the dot product has nothing to tell.
-    x = Standardize(name="standardize")(features)
-    if cross_attention:
-        x = keras.layers.Dense(width, name="projection")(x)
+    if domain_norm:
+        norms = [Standardize(places=True, name=f"standardize_{domain}") for domain in DOMAINS]
+        views = [last(norm(features)) for norm in norms]
+        x = keras.layers.Concatenate(axis=1, name="views")(views)
     else:
-        x = keras.layers.GlobalAveragePooling1D(keepdims=True, name="pool")(x)
+        x = last(Standardize(name="standardize")(features))
     head = keras.Model(features, x, name="head")
     encoder = keras.Model(backbone.input, head(backbone.output), name="encoder")
     return encoder, head
 
 
 def build_comparator(
-    token_shape, *, cross_attention, heads=4, similarity="both", hidden=64, dropout=0.1
+    token_shape,
+    *,
+    cross_attention,
+    heads=4,
+    similarity="both",
+    hidden=64,
+    dropout=0.1,
+    domain_norm=False,
 ):
     """Makes (tokens, tokens) -> logit, higher = the real image was used.
 
@@ -53,6 +73,8 @@ def build_comparator(
         similarity: signals of `AdaptiveSimilarity`.
         hidden: units of the hidden layer.
         dropout: rate before and after the hidden layer.
+        domain_norm: the tokens are those of an encoder with `domain_norm`; of the first image the
+            first half is compared, of the second image the second half.
 
     Returns:
         Model of inputs `real` and `generated`, both `(batch, tokens, channels)`, and output
@@ -61,6 +83,10 @@ def build_comparator(
     real = keras.Input(token_shape, name="real")
     generated = keras.Input(token_shape, name="generated")
     a, b = real, generated
+    if domain_norm:
+        half = token_shape[0] // 2
+        a = keras.layers.Cropping1D((0, half), name="as_real")(a)
+        b = keras.layers.Cropping1D((half, 0), name="as_generated")(b)
     if cross_attention:
         a, b = CrossAttention(heads, name="cross_attention")((a, b))
     # Compared place by place, then pooled: pooled first, two images with the same things in other

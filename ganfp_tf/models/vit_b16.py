@@ -55,16 +55,76 @@ def build_network(image_size):
     return keras.Model(inputs, x, name="network")
 
 
+@keras.saving.register_keras_serializable(package="ganfp")
+class TransformerStages(keras.layers.Layer):
+    """The patches' tokens behind several blocks of a transformer, in their places.
+
+    Args:
+        transformer: KerasHub's ViTBackbone.
+        stages: names of its encoder's blocks, or "ln" for its last normalization.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input: pixels (B, S, S, 3).
+
+    Output: list of (B, S/16, S/16, width), one a stage. The class token is left out.
+    """
+
+    def __init__(self, transformer, stages, **kwargs):
+        super().__init__(**kwargs)
+        self.transformer = transformer
+        self.stages = list(stages)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, images):
+        encoder = self.transformer.get_layer("vit_encoder")
+        x = self.transformer.get_layer("vit_patching_and_embedding")(images)
+        x = encoder.dropout(x)
+        found = {}
+        for layer in [*encoder.encoder_layers, encoder.layer_norm]:
+            x = layer(x)
+            found[layer.name] = x
+        side, width = images.shape[1] // PATCH, x.shape[-1]
+        return [
+            keras.ops.reshape(found[stage][:, 1:], (-1, side, side, width)) for stage in self.stages
+        ]
+
+    def compute_output_shape(self, input_shape):
+        side, width = input_shape[1] // PATCH, self.transformer.output.shape[-1]
+        return [(input_shape[0], side, side, width) for _ in self.stages]
+
+    def get_config(self):
+        transformer = keras.saving.serialize_keras_object(self.transformer)
+        return {**super().get_config(), "transformer": transformer, "stages": self.stages}
+
+    @classmethod
+    def from_config(cls, config):
+        transformer = keras.saving.deserialize_keras_object(config.pop("transformer"))
+        return cls(transformer, **config)
+
+
+def at_stages(network, stages):
+    """Model "network" over the network's transformer: its input -> list of tokens at `stages`."""
+    inputs = keras.Input(network.input.shape[1:])
+    layer = TransformerStages(network.get_layer("vit"), stages, name="stages")
+    return keras.Model(inputs, layer(inputs), name="network")
+
+
 def parts(network):
     """The layers that fine-tuning tells apart: the embedding, the encoder's blocks and its norm.
 
     Args:
-        network: what `build_network` returned, or the same loaded from a file.
+        network: what `build_network` or `at_stages` returned, or the same loaded from a file.
 
     Returns:
         list of layers; "transformer_block_12" is the last block and "ln" the last normalization.
     """
-    transformer = network.get_layer("vit")
+    names = [layer.name for layer in network.layers]
+    if "stages" in names:
+        transformer = network.get_layer("stages").transformer
+    else:
+        transformer = network.get_layer("vit")
     encoder = transformer.get_layer("vit_encoder")
     return [
         transformer.get_layer("vit_patching_and_embedding"),

@@ -4,8 +4,11 @@ import dataclasses
 import functools
 import json
 import pathlib
+import resource
+import sys
 import time
 
+import numpy as np
 import pandas as pd
 
 from ganfp_tf import files, grids, jobs, runs
@@ -18,17 +21,24 @@ from ganfp_tf.reports import benchmark as report
 from ganfp_tf.reports import canvas, page, tables
 from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.metrics import weighted_auc_within
+from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.victim_settings import VictimSettings
 
 TITLE = "Detectors on victims with known members"
 FOLDS = 5  # where --folds says nothing
+AGAINST = "calibrated_pixels"  # the plainest of the strong attacks, which others are set against
+OF_DETECTORS = (
+    "data", "seed", "folds", "training_seed", "copy_steps", "copy_block", "copy_blocks", "copy_mix",
+    "copy_warp", "copy_learning_rate", "fold_seeds",
+)  # fmt: skip
 # Non-members below which one image is more than 1 % of them.
 RESOLVES_1_PERCENT = 100
 
 
 def run(config):
     """Measures what is not measured yet, then writes benchmark.csv, .md and .html."""
-    names = registry.parse_detectors(config.detectors)
+    names = registry.parse_detectors(config.detectors, config.shadow)
     catalog = None if config.grid else open_catalog(config, "train")
     folder = runs.start(config, None if catalog is None else catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
@@ -52,30 +62,36 @@ def measure(data, place, names, config, title):
         title: of the data set, for people.
 
     Returns:
-        list of dicts: set, detector, title, control, seconds and the figures with their intervals.
+        list of dicts: set, detector, title, control, seconds, peak_bytes and the figures with their
+        intervals.
     """
     sets = {"victim": data}
     if (data / "unrelated" / "manifest.csv").is_file():
         sets["unrelated"] = data / "unrelated"
     rows = []
     for name, source in sets.items():
+        scores = {}
         own = dataclasses.replace(
             config, mode="train", data=str(source), folds=config.folds or FOLDS,
-            saved_model=False, overwrite=False, detectors=Config.detectors, **_no_victim(),
+            saved_model=False, overwrite=False, **_no_victim(),
         )  # fmt: skip
-        images = _Images(own)
+        images = _Images(own, place / name / "networks")
         for detector in names:
             entry = registry.DETECTORS[detector]
-            label = f"{title}, {entry.title} on {name}"
+            shown = entry.title(own)
+            label = f"{title}, {shown} on {name}"
             if entry.run:
-                changed = dataclasses.replace(own, **entry.run)
+                changed = dataclasses.replace(own.without_benchmark(), **entry.run)
                 result, earlier = _siamese(changed, place / name / detector, label)
             else:
                 result, earlier = _classical(detector, images, place / name)
+                scores[detector] = pd.read_csv(place / name / f"{detector}.csv")
             row = {
-                "set": name, "detector": detector, "title": entry.title, "control": entry.control,
-                "seconds": result["seconds"], **_figures(result["evaluation"]),
+                "set": name, "detector": detector, "title": shown, "control": entry.control,
+                "seconds": result["seconds"], "peak_bytes": result["peak_bytes"],
+                "auc_seeds": result.get("auc_seeds"), **_figures(result["evaluation"]),
             }  # fmt: skip
+            row |= _beside(scores, detector, own)
             told = "done earlier; " if earlier else ""
             shown = tables.format_interval(row["auc"], row["auc_low"], row["auc_high"])
             print(f"{label}: {told}AUC {shown}, {row['seconds']:.0f} s", flush=True)
@@ -86,9 +102,11 @@ def measure(data, place, names, config, title):
 class _Images:
     """A data set's images, listed when the first detector that is not done asks for them."""
 
-    def __init__(self, config):
+    def __init__(self, config, networks):
         self.config = config
-        self.store = PixelStore(window=config.window_range, nifti_slice=config.nifti_slice)
+        self.store = PixelStore(
+            window=config.window_range, nifti_slice=config.nifti_slice, folder=str(networks)
+        )
 
     @functools.cached_property
     def frame(self):
@@ -127,31 +145,94 @@ def _run_grid(config, folder, names):
 
 
 def _classical(name, images, folder):
-    """The result of a classical detector, and whether it was there; scores lie beside it."""
+    """The result of a detector that is no run, and whether it was there; scores lie beside it."""
     config, path = images.config, folder / f"{name}.json"
-    settings = config.settings("report") | {
-        key: getattr(config, key) for key in ("data", "seed", "folds")
-    }
+    settings = config.settings("report") | {"detectors": name} | {
+        key: getattr(config, key) for key in OF_DETECTORS
+    }  # fmt: skip
     if path.exists() and files.read_json(path)["settings"] == settings:
         return files.read_json(path), True
     frame = images.frame
+    if registry.DETECTORS[name].network:
+        # TensorFlow waits until a network is needed; what it draws must be the same every time.
+        from ganfp_tf.detectors.material import prepare_runtime
+
+        prepare_runtime(config)
     started = time.monotonic()
-    scores = cross_fitted_scores(
-        registry.make_detector(name), frame, images.store, folds=config.folds, seed=config.seed
-    )
-    strata = "split_id" if scores["split_id"].nunique() > 1 else None
+    detector = registry.make_detector(name, config)
+    seeds = range(config.seed, config.seed + (config.fold_seeds if detector.uses_labels else 1))
+    found = [
+        cross_fitted_scores(detector, frame, images.store, folds=config.folds, seed=seed)
+        for seed in seeds
+    ]
+    strata = "split_id" if detector.uses_labels else None
+    scores = found[0]
     evaluation = evaluate_frame(scores, config, strata=strata).to_dict()
-    seconds = time.monotonic() - started
+    result = {
+        "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes(),
+        "evaluation": evaluation, "auc_seeds": [_auc_within(each) for each in found],
+        "settings": settings,
+    }  # fmt: skip
     files.write_csv(folder / f"{name}.csv", scores)
-    result = {"seconds": seconds, "evaluation": evaluation, "settings": settings}
     files.write_json(path, result)
     return result, False
+
+
+def _auc_within(scores):
+    folds = pd.factorize(scores["split_id"])[0]
+    weights = np.ones((1, len(scores)))
+    labels, values = scores["label"].to_numpy(dtype=int), scores["score"].to_numpy(dtype=float)
+    return float(weighted_auc_within(labels, values, folds, weights)[0])
+
+
+def _peak_bytes():
+    """Most memory this process has held so far; each detector is charged with its forerunners."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _siamese(config, place, title):
     cost, earlier = jobs.once(config, place, "evaluation.json", title)
     levels = files.read_json(place / "evaluation.json")["levels"]
-    return {"seconds": cost["seconds"], "evaluation": levels["images_cross_fitted"]}, earlier
+    result = {"evaluation": levels["images_cross_fitted"]}
+    return result | {key: cost[key] for key in ("seconds", "peak_bytes")}, earlier
+
+
+def _beside(scores, name, config):
+    """A detector beside the plainest strong attack, and among members and non-members alone.
+
+    Args:
+        scores: of the detectors so far, name -> cross-fitted scores.
+        name: the detector.
+        config: says seed, resamples and confidence.
+
+    Returns:
+        dict: `less`, the AUC less that of `AGAINST` on the same resampled patients; `members` and
+        `non_members`, the AUC of one random half of them against the other, which must be 0.5.
+    """
+    row = {}
+    if name not in scores:
+        return row
+    own = scores[name]
+    patients = pd.factorize(own["patient"])[0]
+    if AGAINST in scores and name != AGAINST:
+        # Ranked within the folds of either: scores of two folds are not of one scale.
+        folds = pd.factorize(own["split_id"])[0]
+        found = paired_bootstrap(
+            own["label"], own["score"], scores[AGAINST]["score"], patients, strata=folds,
+            resamples=config.bootstrap, confidence=config.confidence, seed=config.seed,
+        )  # fmt: skip
+        row |= {"less": found.difference, "less_low": found.low, "less_high": found.high}
+    for label, key in ((1, "members"), (0, "non_members")):
+        half = own[own["label"] == label].reset_index(drop=True)
+        numbers, names = pd.factorize(half["patient"])
+        rng = np.random.default_rng([config.seed, label])
+        chosen = np.isin(numbers, rng.permutation(len(names))[: len(names) // 2]).astype(int)
+        if 0 < chosen.sum() < len(chosen):
+            found = evaluate_frame(half.assign(label=chosen, decision=chosen), config).to_dict()
+            auc = found["metrics"]["auc"]
+            row |= {key: auc["value"], f"{key}_low": auc["low"], f"{key}_high": auc["high"]}
+    return row
 
 
 def _figures(evaluation):

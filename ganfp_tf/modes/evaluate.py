@@ -5,12 +5,19 @@ import pandas as pd
 
 from ganfp_tf import files, runs
 from ganfp_tf.data.split import split_of
-from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors import scoring
 from ganfp_tf.detectors.material import reopen_material
 from ganfp_tf.reports import canvas, figures, plots, submission, tables
+from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.simulation.recipe import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
 from ganfp_tf.statistics.frames import evaluate_frame
+
+SEEN = (
+    "train images were seen in training: their figures show only how much was memorised.",
+    "all images were seen in training, but no label was: labels of train and validation images "
+    "chose the threshold alone.",
+)
 
 
 def run(config):
@@ -23,11 +30,12 @@ def run(config):
     material, weights = reopen_material(config, folder)
     splits = runs.read_splits(folder)
 
+    scorers = scoring.Scorers(folder, config)
     scored, pairs = [], None
     for split_id in splits["split_id"].unique():
-        runs.require(folder, f"splits/{split_id}/decision.json")
-        scorer = siamese.load(folder / "splits" / split_id)
-        table, logits = score_split(scorer, material, split_of(splits, split_id), config)
+        table, logits = score_split(
+            scorers.of(split_id), material, split_of(splits, split_id), config
+        )
         scored.append(table.assign(split_id=split_id))
         if split_id == "main":
             pairs = logits
@@ -42,7 +50,7 @@ def score_split(scorer, material, split, config):
     """Scores the real images of one split, each against generated images of its own part.
 
     Args:
-        scorer: the split's detector.
+        scorer: the split's detector, of `scoring.Scorers`.
         material: the images.
         split: Series path -> split.
         config: the run's Config.
@@ -55,9 +63,9 @@ def score_split(scorer, material, split, config):
     for name in ("test", "validation", "train"):
         paths = split.index[split == name]
         real, generated = material.rows(paths, "real"), material.rows(paths, "generated")
-        logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
+        generated = scorer.partners_of(material, generated)
+        score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
         best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
-        score = siamese.image_scores(logits)
         part = material.frame.iloc[real][["name", "patient", "label"]].assign(
             split=name, score=score, centered=score - scorer.decision.center,
             probability=scorer.decision.probability(score),
@@ -106,7 +114,8 @@ def report(scores, pairs, weights, folder, config):
         {
             "data": config.data, "backbone": config.backbone, "weights": weights,
             "cross_attention": config.cross_attention, "pairing": config.pairing,
-            "partners": partners, "seed": config.seed, "folds": config.folds,
+            "supervision": config.supervision, "partners": partners, "seed": config.seed,
+            "folds": config.folds,
             "threshold_from": "validation images of the same split",
             "levels": {name: level.to_dict() for name, level in levels.items()},
             "can_show": sentences,
@@ -114,7 +123,8 @@ def report(scores, pairs, weights, folder, config):
     )  # fmt: skip
     _draw(test, crossed, levels, folder)
     history = pd.read_csv(folder / "splits" / "main" / "history.csv")
-    canvas.save(plots.training_curves(history), folder / "figures" / "training.png")
+    draw = copy_curves if config.supervision == "copy" else plots.training_curves
+    canvas.save(draw(history), folder / "figures" / "training.png")
     shown = [(titles[name], level.to_dict()) for name, level in levels.items()]
     print()
     print(tables.evaluation_table(shown))
@@ -122,7 +132,7 @@ def report(scores, pairs, weights, folder, config):
     for sentence in sentences.values():
         print(sentence)
     print(
-        "train images were seen in training: their figures show only how much was memorised.\n"
+        f"{SEEN[config.supervision == 'copy']}\n"
         f"backbone weights: {weights['source']}\nfigures and scores: {folder}"
     )
 

@@ -30,7 +30,8 @@ def write_saved_model(siamese, path):
         serving_default(real, generated): images `(batch, height, width, 3)` of any size, float32
             pixels in [0, 255] -> probability `(batch, 1)`.
         serve_bytes(real, generated): encoded PNG or JPEG strings `(batch,)` -> probability.
-        encode(images): `(batch, height, width, 3)` -> tokens `(batch, tokens, channels)`.
+        encode(images): `(batch, height, width, 3)` -> tokens `(batch, tokens, channels)`;
+            with --domain_norm all as a real image's, then all as a generated image's.
     A signature has one number format; `serve(real, generated)` of the loaded object takes uint8
     too, as does the signature serving_uint8.
 

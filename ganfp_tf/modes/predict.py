@@ -4,7 +4,7 @@ import numpy as np
 
 from ganfp_tf import files, runs
 from ganfp_tf.data.catalog import open_catalog
-from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors import scoring
 from ganfp_tf.detectors.material import checked_backbone, open_material
 from ganfp_tf.reports import submission
 
@@ -18,9 +18,8 @@ def run(config):
     material, _ = open_material(catalog.frame, backbone, report, config)
     is_real = (catalog.frame["role"] == "real").to_numpy()
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
-    scorer = siamese.load(folder / "splits" / "main")
-    logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
-    score = siamese.image_scores(logits)
+    scorer = scoring.Scorers(folder, config).of("main")
+    score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
     best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
     names = material.frame["name"].to_numpy()
     predictions = material.frame.iloc[real][["name", "patient"]].assign(

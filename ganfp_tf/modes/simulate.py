@@ -4,15 +4,17 @@ import dataclasses
 import json
 import shlex
 
+import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files, runs
 from ganfp_tf.detectors.material import prepare_runtime
+from ganfp_tf.errors import UserError
 from ganfp_tf.reports import canvas, mosaic
 from ganfp_tf.reports.tensorboard import open_log
-from ganfp_tf.simulation import copies, dataset, recipe, sampling, victim
+from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim
 from ganfp_tf.simulation.fidelity import Fidelity
 from ganfp_tf.simulation.pool import open_pool, read_squares
 
@@ -38,15 +40,19 @@ class Patients:
 
 
 def run(config):
-    """Makes one victim and its data set; what is done already is not done again."""
+    """Makes a victim and its data set, or shadows; what is done already is not done again."""
+    shadows.check_free(runs.folder_of(config))
+    if config.overwrite:
+        shadows.clear(runs.folder_of(config))
     folder = runs.start(config)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
+    if config.shadows:
+        _make_shadows(folder, config)
+        return
     if (folder / "victim.json").exists():
         print(_summary(files.read_json(folder / "victim.json"), folder))
         return
-    prepare_runtime(config)
-    # The slopes of R1 are taken inside a condition, where this rewriting fails and says so.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
+    _prepare(config)
     table = dataset.place_real(recipe.divide(open_pool(config), config), config.seed)
     people = Patients(table, read_squares(table.path.tolist(), config.size, config))
     inside = (table.group != recipe.UNRELATED).to_numpy()
@@ -60,10 +66,17 @@ def run(config):
     print(_summary(record, folder))
 
 
+def _prepare(config):
+    prepare_runtime(config)
+    # The slopes of R1 are taken inside a condition, where this rewriting fails and says so.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
 def _make(people, folder, config):
     """Trains the victim and writes its images and the tables; returns what is known of it."""
     members = people.of(recipe.MEMBER)
-    trained, reference = _train(members, people, folder / "victim", config, config.seed, "victim")
+    others = people.of(recipe.NON_MEMBER)
+    trained, reference = _train(members, others, folder / "victim", config, config.seed, "victim")
     generated = sampling.generate(trained.generator, config.generated, config.seed)
     rng = np.random.default_rng([config.seed, PLANTED])
     generated, sources = copies.plant(generated, members, config.plant_copies, rng)
@@ -89,8 +102,8 @@ def _make(people, folder, config):
 def _make_unrelated(people, folder, config):
     """Trains a victim on other patients; its images know nothing of ours."""
     members, seed = people.of(recipe.UNRELATED), config.seed + 1
-    place = folder / "unrelated"
-    trained, reference = _train(members, people, place / "victim", config, seed, "unrelated victim")
+    others, place = people.of(recipe.NON_MEMBER), folder / "unrelated"
+    trained, reference = _train(members, others, place / "victim", config, seed, "unrelated victim")
     tested = recipe.held_out(config.generated, config.test_fraction, "generated")
     count = config.generated - tested
     generated = sampling.generate(trained.generator, count, seed)
@@ -103,13 +116,63 @@ def _make_unrelated(people, folder, config):
     }  # fmt: skip
 
 
-def _train(members, people, folder, config, seed, title):
-    watch = Fidelity(members, people.of(recipe.NON_MEMBER))
+def _make_shadows(folder, config):
+    """Trains the shadows that are not done yet, one after the other."""
+    table = shadows.list_contents(open_pool(config, labels=config.shadow_on == "not_used"))
+    squares = None
+    for number, seen in enumerate(shadows.who_sees_what(table, config)):
+        place, title = folder / f"shadow_{number}", f"shadow {number + 1} of {config.shadows}"
+        division = shadows.digest_of_division(table, seen)
+        if (place / "shadow.json").exists():
+            record, told = files.read_json(place / "shadow.json"), "trained earlier"
+            if record["division_digest"] != division:
+                raise UserError(
+                    f"{place} was trained on other images than --real gives now. Bring them back, "
+                    "or start anew with --overwrite."
+                )
+        else:
+            if squares is None:
+                _prepare(config)
+                squares = read_squares(table.path.tolist(), config.size, config)
+            told = "trained"
+            record = _make_shadow(number, table, seen, squares, place, config)
+            record["division_digest"] = division
+            # Last: a folder with a shadow.json is a whole shadow.
+            files.write_json(place / "shadow.json", record)
+        print(f"{title}: {told} on {record['seen']} of {record['images']} images, "
+              f"{record['seconds']:.0f} s", flush=True)  # fmt: skip
+    shown = json.dumps(str(folder), ensure_ascii=False)
+    print(f"These are shadows for --mode=benchmark --shadow={shown}")
+
+
+def _make_shadow(number, table, seen, squares, place, config):
+    """Trains one shadow and writes its images; returns what shadow.json says of it."""
+    seed, title = shadows.seed_of(config, number), f"shadow {number + 1} of {config.shadows}"
+    # What earlier shadows built would be kept for the whole run.
+    keras.backend.clear_session()
+    once = ~table.digest.duplicated().to_numpy()
+    members, others = squares[seen & once], squares[~seen & once]
+    trained, reference = _train(members, others, place / "victim", config, seed, title)
+    generated = sampling.generate(trained.generator, config.generated, seed)
+    dataset.write_images(place, shadows.targets(config.generated), generated)
+    shadows.write_seen(place, table, seen)
+    return {
+        "command": "python main.py " + shlex.join(config.as_flags()), "number": number,
+        "settings": config.bound_settings(), "images": int(once.sum()), "seen": len(members),
+        **_facts(trained, reference, seed), "generated": config.generated,
+        "generated_digest": dataset.digest_of_images(generated),
+        "members_digest": dataset.digest_of_images(members), "environment": runs.environment(),
+    }  # fmt: skip
+
+
+def _train(members, others, folder, config, seed, title):
+    # The distance of two images to themselves would say nothing.
+    watch = Fidelity(members, others) if len(others) >= shadows.LEAST else None
     with open_log(folder / "tensorboard", config.tensorboard) as log:
         trained = victim.train(
             members, folder, config, seed=seed, log=log, watch=watch, title=title
         )
-    return trained, watch.reference
+    return trained, watch.reference if watch else None
 
 
 def _facts(trained, reference, seed):
@@ -118,7 +181,7 @@ def _facts(trained, reference, seed):
     return {
         "seed": seed, "seconds": trained.seconds, "parameters": trained.parameters,
         "weights_digest": victim.digest(trained.generator),
-        "last_epoch": last, "frechet": last["frechet"], "frechet_of_other_real": reference,
+        "last_epoch": last, "frechet": last.get("frechet"), "frechet_of_other_real": reference,
     }  # fmt: skip
 
 

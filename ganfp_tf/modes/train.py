@@ -11,7 +11,7 @@ from ganfp_tf import files, runs
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import examples, siamese, training
+from ganfp_tf.detectors import copy_run, examples, siamese, training
 from ganfp_tf.detectors.material import (
     check_weights,
     make_backbone,
@@ -53,10 +53,36 @@ def run(config, clock=None):
     _note_embedding(folder, computed, clock.laps["encoding"])
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
+    if config.supervision == "copy":
+        _train_copies(config, material, splits, folder, backbone, clock)
+        return
     for split_id in splits["split_id"].unique():
         rows = training.Rows.of(material, split_of(splits, split_id))
         with clock.lap("training"):
             _train_split(config, material, rows, folder, split_id, backbone)
+
+
+def _train_copies(config, material, splits, folder, backbone, clock):
+    """One network for all splits: no label is looked at; then each split's own decision."""
+    with clock.lap("training"):
+        networks, history = copy_run.fit(config, backbone, material, folder / "copies")
+        siamese.save_models(networks, folder / "copies")
+        with files.atomic_path(folder / "model.keras") as temporary:
+            networks.siamese().save(temporary)
+        files.write_json(folder / "model.json", _parameters(networks))
+    with open_log(folder / "tensorboard" / "copies", config.tensorboard) as log:
+        log.text("config", examples.settings_table(config))
+        for row in history.to_dict("records"):
+            step = int(row.pop("step"))
+            log.scalars(step, {f"copies/{name}": value for name, value in row.items()})
+    network = copy_run.Network(networks)
+    generated = np.flatnonzero((material.frame["role"] == "generated").to_numpy())
+    for split_id in splits["split_id"].unique():
+        rows = training.Rows.of(material, split_of(splits, split_id))
+        place = folder / "splits" / split_id
+        known = np.sort(np.concatenate([rows.train_real, rows.validation_real]))
+        copy_run.CopyScorer.fit(network, material, known, generated).save(place)
+        files.write_csv(place / "history.csv", history)
 
 
 def _train_split(config, material, rows, folder, split_id, backbone):

@@ -18,14 +18,16 @@ from ganfp_tf.simulation.recipe import patients_needed
 PHANTOM = "phantom"
 
 
-def open_pool(config):
+def open_pool(config, *, labels=False):
     """Lists the real images of `--real`; phantoms are rendered where they are not there yet.
 
     Args:
         config: the simulation's Config.
+        labels: whether to tell them: 1 used, 0 not used, -1 unknown. A victim has no use for them.
 
     Returns:
-        DataFrame of path, relative and patient (text), in natural order of the relative paths.
+        DataFrame of path, relative and patient (text), with `labels` also label, in natural order
+        of the relative paths.
 
     Raises:
         UserError: no such folder, no images in it, or rendered phantoms of other settings.
@@ -36,7 +38,8 @@ def open_pool(config):
         frame = _folder(pathlib.Path(config.real))
         frame, _ = assign_patients(frame, config.patient_regex)
     order = sorted(frame.index, key=lambda row: layouts.natural_key(frame.relative[row]))
-    return frame.loc[order, ["path", "relative", "patient"]].reset_index(drop=True)
+    columns = ["path", "relative", "patient"] + ["label"] * labels
+    return frame.loc[order, columns].reset_index(drop=True)
 
 
 def read_squares(paths, size, config, title="reading real images"):
@@ -76,6 +79,7 @@ def _phantoms(config):
             "path": [str(folder / name) for name, _, _ in rows],
             "relative": [name for name, _, _ in rows],
             "patient": [str(patient) for _, patient, _ in rows],
+            "label": -1,
         }
     )
 
@@ -95,7 +99,7 @@ def _folder(root):
             {
                 "path": [str(path) for path in found],
                 "relative": [path.relative_to(root).as_posix() for path in found],
-                "role": "real", "patient": "",
+                "role": "real", "label": -1, "patient": "",
             }
         )  # fmt: skip
     if frame.empty:

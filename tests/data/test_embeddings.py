@@ -229,6 +229,10 @@ def test_statistics_against_numpy(numbered):
     flat = values.reshape(-1, CHANNELS).astype("float64")
     np.testing.assert_allclose(mean, flat.mean(axis=0))
     np.testing.assert_allclose(deviation, flat.std(axis=0))
+    # Each channel of each token.
+    mean, deviation = embeddings.statistics(features, places=True)
+    np.testing.assert_allclose(mean, values.mean(axis=0, dtype="float64"))
+    np.testing.assert_allclose(deviation, values.std(axis=0, dtype="float64"))
     # Three of seven images, evenly: the first, the middle one and the last.
     mean, deviation = embeddings.statistics(features, limit=3)
     flat = values[[0, 3, 6]].reshape(-1, CHANNELS).astype("float64")

@@ -289,6 +289,27 @@ def test_standardize_raises_a_dead_channels_deviation(deviation, expected):
     np.testing.assert_allclose(layer.deviation, expected, rtol=1e-6)
 
 
+def test_standardize_at_each_place_by_hand(tmp_path):
+    layer = Standardize(places=True)
+    x = np.array([[[1.0, 10.0], [3.0, 30.0]]], "float32")
+    np.testing.assert_array_equal(layer(x), x)
+    layer.set_statistics([[1.0, 0.0], [1.0, 10.0]], [[1.0, 5.0], [0.5, 20.0]])
+    np.testing.assert_allclose(layer(x), [[[0.0, 2.0], [4.0, 1.0]]])
+    before, after = reloaded(layer, x, tmp_path)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_place_that_hardly_moved_counts_a_tenth_of_its_channel():
+    layer = Standardize(places=True)
+    layer.build((None, 2, 3))
+    # Root mean squares of the channels over the places: 5, 0 and 13; 1 % of their median is 0.05.
+    layer.set_statistics(np.zeros((2, 3)), [[7.0, 0.0, 17.0], [1.0, 0.0, 7.0]])
+    np.testing.assert_allclose(layer.deviation, [[7.0, 0.05, 17.0], [1.0, 0.05, 7.0]], rtol=1e-6)
+    layer.set_statistics(np.zeros((2, 3)), [[np.sqrt(50), 0.0, 13.0], [0.0, 0.0, 13.0]])
+    expected = [[np.sqrt(50), 0.05, 13.0], [0.5, 0.05, 13.0]]
+    np.testing.assert_allclose(layer.deviation, expected, rtol=1e-6)
+
+
 # Messages
 
 
@@ -322,6 +343,13 @@ def test_adaptive_similarity_names_shapes_that_do_not_fit(shapes):
 def test_adaptive_similarity_names_an_unknown_signal():
     with pytest.raises(UserError, match=r"both, difference or dot\. Received: signals='cosine'"):
         AdaptiveSimilarity("cosine")
+
+
+def test_standardize_at_each_place_wants_statistics_of_each_place():
+    layer = Standardize(places=True)
+    layer.build((None, 3, 5))
+    with pytest.raises(UserError, match=r"shape \(3, 5\). Received: mean \(5,\)"):
+        layer.set_statistics(np.zeros(5), np.ones(5))
 
 
 @pytest.mark.parametrize("mean, deviation", [(4, 5), (5, 4), (4, 4)])

@@ -84,6 +84,12 @@ def test_without_cross_attention_the_encoder_learns_nothing_of_its_own(networks,
         assert head.trainable_variables == []
 
 
+def test_positions_are_kept_without_cross_attention_where_asked(backbone):
+    encoder, head = siamese.build_encoder(backbone, cross_attention=False, width=8, positions=True)
+    assert encoder.output_shape == (None, 16, 8)
+    assert [tuple(v.shape) for v in head.trainable_variables] == [(32, 8), (8,)]
+
+
 # Comparator
 
 
