@@ -24,8 +24,8 @@ WRITTEN = (
     "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
     "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
     "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
-    "systems", "comparison.csv", "comparison.md", "comparison.html", "victims", "detectors",
-    "benchmark.csv", "benchmark.md", "benchmark.html",
+    "copies", "systems", "comparison.csv", "comparison.md", "comparison.html", "victims",
+    "detectors", "benchmark.csv", "benchmark.md", "benchmark.html",
 )  # fmt: skip
 # What a simulation writes: names that a user's own images may have, so only removed from its own.
 SIMULATED = (

@@ -114,6 +114,35 @@ def test_width_must_be_a_multiple_of_heads():
         Config(width=30, heads=4)
 
 
+@pytest.mark.parametrize("pairing", ["nearest", "mixed"])
+def test_attribution_draws_generated_images_at_random(pairing):
+    with pytest.raises(UserError, match=f"only --pairing=random does. Received: .*={pairing}"):
+        Config(supervision="attribution", pairing=pairing)
+    assert Config(supervision="attribution").pairing == "random"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"domain_norm": True}, "leave --domain_norm out"),
+        ({"distribute": "mirrored"}, "leave --distribute out"),
+        ({"backbone": "compact"}, "--backbone=compact has no pretrained weights; .*finetune=all"),
+        ({"backbone": "tiny"}, "--backbone=tiny has no pretrained weights"),
+    ],
+)
+def test_copy_supervision_refuses_what_it_does_not_use(settings, message):
+    with pytest.raises(UserError, match=message):
+        Config(supervision="copy", **settings)
+    for kind in ("membership", "attribution"):
+        assert Config(supervision=kind, **settings).supervision == kind
+
+
+def test_only_a_frozen_backbone_is_trained_on_stored_tokens():
+    assert Config().trains_on_tokens
+    assert not Config(finetune="all").trains_on_tokens
+    assert not Config(supervision="copy").trains_on_tokens
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("-600,1500", (-600.0, 1500.0)), (" 40 , 0.5 ", (40.0, 0.5))]
 )
@@ -145,6 +174,16 @@ def valid(field):
     return st.text(letters, min_size=field.name in FOLDERS, max_size=8)
 
 
+def at_peace(values):
+    """The same, without settings that --supervision refuses to have beside it."""
+    kind = values["supervision"]
+    if kind == "attribution":
+        return values | {"pairing": "random"}
+    if kind == "copy":
+        return values | {"domain_norm": False, "distribute": "none", "finetune": "all"}
+    return values
+
+
 FOLDERS = ("store_dir", "phantom_dir", "real")  # never empty
 CONFIGS = st.fixed_dictionaries(
     {
@@ -158,7 +197,7 @@ CONFIGS = st.fixed_dictionaries(
         "members": st.integers(16, 1000),
         "gan_batch": st.integers(2, 16),
     }
-).map(lambda values: Config(**values))
+).map(lambda values: Config(**at_peace(values)))
 
 
 @settings(deadline=None)

@@ -159,7 +159,8 @@ def batches(real, generated, groups, recipe, first_step=0):
     Args:
         real: `(N, S, S)` float32 gray images in [0, 1].
         generated: `(M, S, S)`.
-        groups: `(N,)` int: images of one number are never hard negatives of each other.
+        groups: `(N,)` int: a hard block holds no image of the same number as the one that the
+            others are the nearest of.
         recipe: `Recipe`.
         first_step: number of the first step.
 

@@ -41,8 +41,9 @@ class CopySpace:
         """
         real, generated = (f.drop_duplicates("digest").sort_values("digest") for f in
                            (real, generated))  # fmt: skip
-        key = ("copies", *dataclasses.astuple(self), store.side, contents(real))
-        key = (*key, contents(generated))
+        seen = (contents(real), contents(generated), *Pool.of(real, real).groups.tolist())
+        read = (store.side, getattr(store, "window", None), getattr(store, "nifti_slice", -1))
+        key = ("copies", *dataclasses.astuple(self), *read, *seen)
         return store.keep(key, lambda: self._trained(real, generated, store, key))
 
     def fit(self, real, generated, store):
@@ -50,6 +51,8 @@ class CopySpace:
         return self.learn(real, generated, store).fit(real, generated, store)
 
     def _trained(self, real, generated, store, key):
+        import keras
+
         from ganfp_tf.data.copies import Recipe
         from ganfp_tf.detectors import copying
         from ganfp_tf.models.backbones import build_backbone
@@ -58,6 +61,8 @@ class CopySpace:
         backbone, _ = build_backbone(
             "compact", image_size=store.side, weights="none", seed=recipe.seed, finetune="all"
         )
+        # Head and comparator are drawn from it, or they would differ from call to call.
+        keras.utils.set_random_seed(recipe.seed)
         networks = copying.build(
             backbone, cross_attention=self.cross_attention, width=self.width, heads=self.heads
         )
@@ -99,6 +104,7 @@ class TrainedCopySpace:
         `spaces.distance_rows` takes the root of the mean over the d components.
         """
         centres = {}
+        real = real.drop_duplicates("digest")
 
         def centred(domain, reference):
             def vectors(frame):
@@ -156,23 +162,24 @@ class CopyComparator(InSpace):
         """(len(candidates),) float64. Raises UserError without a generated image."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)
+        asked, places = np.unique(pool.rows, return_inverse=True)
         vectors = self._vectors(generated, store)
         rows = vectors.real(pool.unique)
         tokens = self.space.tokens(pool.unique, store)
         generated = generated.sort_values("digest")
         networks = self.space.networks
-        near, _ = retrieval.nearest(rows, vectors.generated(generated), self.candidates)
+        near, _ = retrieval.nearest(rows[asked], vectors.generated(generated), self.candidates)
         made = self.space.tokens(generated, store)
-        found = retrieval.top(retrieval.logits(networks, tokens, made, near), self.k)
+        found = retrieval.top(retrieval.logits(networks, tokens[asked], made, near), self.k)
         if self.calibrated:
             reference = np.flatnonzero(pool.in_reference)
-            same = pool.groups[:, None] == pool.groups[reference]
+            same = pool.groups[asked, None] == pool.groups[reference]
             if same.all(axis=1).any():
                 raise UserError(
                     f"{self.name} compares a real image with those of other patients: hand in real "
                     "images of at least two patients."
                 )
-            near, _ = retrieval.nearest(rows, rows[reference], self.candidates, same)
-            like = retrieval.logits(networks, tokens, tokens[reference], near)
+            near, _ = retrieval.nearest(rows[asked], rows[reference], self.candidates, same)
+            like = retrieval.logits(networks, tokens[asked], tokens[reference], near)
             found = found - retrieval.top(like, self.k)
-        return found[pool.rows]
+        return found[places]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from ganfp_tf.detectors.spaces import contents
 from ganfp_tf.errors import UserError
 
 TOGETHER = 10.0  # how much lighter the common weight is punished than the single ones
@@ -54,6 +55,7 @@ class Stack:
         signals: detectors that need no labels.
         strength: inverse of the punishment (C of scikit-learn's LogisticRegression).
         scores: (signals,) scores of each digest that prepare() has seen.
+        against: `contents` of the generated images of these scores.
         weights: after fit().
     """
 
@@ -63,13 +65,12 @@ class Stack:
     strength: float = 0.03
     uses_labels: bool = dataclasses.field(default=True, init=False)
     scores: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
+    against: str = dataclasses.field(default="", repr=False, compare=False)
     fitted: tuple | None = dataclasses.field(default=None, repr=False, compare=False)
     weights: Weights | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
-        using = [signal.name for signal in self.signals if signal.uses_labels]
-        if using:
-            raise ValueError(f"{self.name} takes signals that need no labels, not {using}.")
+        _check_label_free(self)
 
     def prepare(self, real, generated, store):
         """Returns a copy whose signals know all real images, labels hidden, also those to score.
@@ -80,20 +81,23 @@ class Stack:
         frame = real.drop_duplicates("digest").sort_values("digest")
         fitted = tuple(signal.fit(real, generated, store) for signal in self.signals)
         columns = {s.name: s.score(frame, generated, store) for s in fitted}
-        return dataclasses.replace(
-            self, fitted=fitted, scores=pd.DataFrame(columns, index=frame["digest"].to_numpy())
-        )
+        scores = pd.DataFrame(columns, index=frame["digest"].to_numpy())
+        return dataclasses.replace(self, fitted=fitted, scores=scores, against=contents(generated))
+
+    def _has(self, frame, generated):
+        """Whether the scores of these images are there."""
+        return self.against == contents(generated) and frame["digest"].isin(self.scores.index).all()
 
     def fit(self, labelled, generated, store):
         """Returns a copy with weights. Raises UserError where only one label is there."""
         own = self
-        if own.scores is None or not labelled["digest"].isin(own.scores.index).all():
+        if own.scores is None or not own._has(labelled, generated):
             own = self.prepare(labelled.assign(label=-1), generated, store)
         labels = labelled["label"].to_numpy(dtype=int)
         if set(labels) != {0, 1}:
             raise UserError(
                 f"{self.name} learns its weights from used and from not used images; found labels "
-                f"{sorted(set(labels))} only."
+                f"{sorted(set(labels.tolist()))} only."
             )
         rows = own.scores.loc[labelled["digest"]].to_numpy()
         return dataclasses.replace(own, weights=Weights.fit(rows, labels, self.strength))
@@ -102,7 +106,7 @@ class Stack:
         """(len(candidates),) float64, log odds but for a constant."""
         if self.weights is None:
             raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")
-        if candidates["digest"].isin(self.scores.index).all():
+        if self._has(candidates, generated):
             rows = self.scores.loc[candidates["digest"]].to_numpy()
         else:
             rows = np.stack([s.score(candidates, generated, store) for s in self.fitted], axis=1)
@@ -125,6 +129,9 @@ class Mean:
     uses_labels: bool = dataclasses.field(default=False, init=False)
     scales: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
 
+    def __post_init__(self):
+        _check_label_free(self)
+
     def fit(self, labelled, generated, store):
         """Returns a copy with fitted signals and their means and deviations on `labelled`."""
         fitted = tuple(signal.fit(labelled, generated, store) for signal in self.signals)
@@ -144,3 +151,9 @@ class Mean:
 def _with_mean(rows):
     """The mean of all columns, made large, before them: what is large is punished little."""
     return np.column_stack([TOGETHER * rows.mean(axis=1), rows])
+
+
+def _check_label_free(stack):
+    using = [signal.name for signal in stack.signals if signal.uses_labels]
+    if using:
+        raise ValueError(f"{stack.name} takes signals that need no labels, not {using}.")

@@ -19,6 +19,7 @@ from ganfp_tf.detectors.crossfit import cross_fitted_scores
 from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.reports import benchmark as report
 from ganfp_tf.reports import canvas, page, tables
+from ganfp_tf.reports.benchmark_controls import AGAINST
 from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within
@@ -27,7 +28,6 @@ from ganfp_tf.victim_settings import VictimSettings
 
 TITLE = "Detectors on victims with known members"
 FOLDS = 5  # where --folds says nothing
-AGAINST = "calibrated_pixels"  # the plainest of the strong attacks, which others are set against
 OF_DETECTORS = (
     "data", "seed", "folds", "training_seed", "copy_steps", "copy_block", "copy_blocks", "copy_mix",
     "copy_warp", "copy_learning_rate", "fold_seeds",
@@ -62,8 +62,8 @@ def measure(data, place, names, config, title):
         title: of the data set, for people.
 
     Returns:
-        list of dicts: set, detector, title, control, seconds, peak_bytes and the figures with their
-        intervals.
+        list of dicts: set, detector, title, control, seconds, peak_bytes, auc_seeds, the figures
+        with their intervals and what `_beside` says.
     """
     sets = {"victim": data}
     if (data / "unrelated" / "manifest.csv").is_file():
@@ -207,8 +207,9 @@ def _beside(scores, name, config):
         config: says seed, resamples and confidence.
 
     Returns:
-        dict: `less`, the AUC less that of `AGAINST` on the same resampled patients; `members` and
-        `non_members`, the AUC of one random half of them against the other, which must be 0.5.
+        dict: `less`, the AUC less that of `AGAINST` on the same resampled patients; `members_auc`
+        and `non_members_auc`, the AUC of one random half of them against the other, which must be
+        0.5; each with `_low` and `_high`.
     """
     row = {}
     if name not in scores:
@@ -223,7 +224,7 @@ def _beside(scores, name, config):
             resamples=config.bootstrap, confidence=config.confidence, seed=config.seed,
         )  # fmt: skip
         row |= {"less": found.difference, "less_low": found.low, "less_high": found.high}
-    for label, key in ((1, "members"), (0, "non_members")):
+    for label, key in ((1, "members_auc"), (0, "non_members_auc")):
         half = own[own["label"] == label].reset_index(drop=True)
         numbers, names = pd.factorize(half["patient"])
         rng = np.random.default_rng([config.seed, label])

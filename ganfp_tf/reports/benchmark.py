@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.reports import curves
+from ganfp_tf.reports import benchmark_controls, curves
 from ganfp_tf.reports.curves import METRICS, PANEL
 from ganfp_tf.reports.page import Picture, Section
 from ganfp_tf.reports.tables import format_p
@@ -24,7 +24,8 @@ def sections(frame, *, confidence, planned):
         frame: a row a victim, generated set and detector: victim, real, architecture, members,
             non_members, generated, size, steps, seed, set ("victim" or "unrelated"), detector,
             title, control, images, patients, seconds, auc_p, and auc, tpr_1, tpr_10 and kappa,
-            each with `_low` and `_high`. The order of the rows does not matter.
+            each with `_low` and `_high`; further columns as in `benchmark_controls.sections`. The
+            order of the rows does not matter.
         confidence: coverage of the intervals.
         planned: the victims of the grid, a DataFrame or what makes one: victim, real,
             architecture, members, seed, done.
@@ -44,6 +45,7 @@ def sections(frame, *, confidence, planned):
         *(_curve(own, metric, confidence) for metric in SHOWN if len(own)),
         _spread(own),
         _unrelated(own, unrelated, confidence),
+        *benchmark_controls.sections(frame, own, confidence),
         *(_by_members(own, metric, confidence) for metric in SHOWN if len(own)),
         _table(frame),
         _method(confidence),

@@ -182,6 +182,43 @@ def test_a_score_that_is_not_finite_is_refused():
         cross_fitted_scores(Spy(values, False), frame, None, folds=4, seed=0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared(Spy):
+    """A spy that sees all real images beforehand."""
+
+    seen: list = dataclasses.field(default_factory=list)
+    knows: frozenset = frozenset()
+
+    def prepare(self, real, generated, store):
+        assert list(real.index) == list(range(len(real)))
+        self.seen.append((real, generated))
+        return dataclasses.replace(self, knows=frozenset(real["name"]))
+
+    def score(self, candidates, generated, store):
+        # What was scored and what was learned from are both known beforehand.
+        assert self.knows >= set(candidates["name"]) | set(self.fitted["name"])
+        return super().score(candidates, generated, store)
+
+
+@pytest.mark.parametrize("uses_labels", [True, False])
+def test_what_is_prepared_sees_all_images_of_its_part_and_no_label(uses_labels):
+    frame = catalog(40, parts=("a", "b"))
+    frame.loc[0, "label"] = -1
+    spy = Prepared(values_of(frame), uses_labels)
+    result = cross_fitted_scores(spy, frame, None, folds=4, seed=0)
+    known = frame[frame["role"] == "real"][1:]
+    assert len(spy.seen) == 2
+    for part, (real, generated) in zip("ab", spy.seen, strict=True):
+        assert list(real["name"]) == list(known["name"][known["part"] == part])
+        assert (real["label"] == -1).all() and set(generated["part"]) == {part}
+        assert (generated["role"] == "generated").all()
+    # Labels reach fit() as ever, and nothing else is scored than without prepare().
+    labels = {label for fitted, _, _ in spy.calls for label in fitted["label"]}
+    assert labels == ({0, 1} if uses_labels else {-1})
+    plain = cross_fitted_scores(Spy(spy.values, uses_labels), frame, None, folds=4, seed=0)
+    pd.testing.assert_frame_equal(result, plain)
+
+
 def test_unknown_images_are_left_out():
     frame = catalog()
     frame.loc[0, "label"] = -1

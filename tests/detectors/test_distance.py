@@ -20,7 +20,8 @@ from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
 
-NAMES = [name for name, entry in DETECTORS.items() if entry.make]
+# Those that take vectors as they are: a vector has no picture that could be smoothed.
+NAMES = ("nearest_pixels", "calibrated_pixels", "hits_pixels", "blind_pixels")
 
 
 class Vectors:

@@ -4,18 +4,30 @@ import dataclasses
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from ganfp_tf.config import Config
+from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.registry import DETECTORS, make_detector, parse_detectors
+from ganfp_tf.detectors.shadow_sets import Shadow
 from ganfp_tf.errors import UserError
 
 CLASSICAL = [name for name, entry in DETECTORS.items() if entry.make]
+CONFIG = Config(shadow="somewhere", copy_steps=7, copy_mix=0.2, training_seed=5)
+
+
+@pytest.fixture(autouse=True)
+def shadows(monkeypatch):
+    """A shadow generator, whatever --shadow names."""
+    shadow = Shadow("somewhere", pd.DataFrame({"digest": ["d"]}))
+    monkeypatch.setattr(registry, "opened", lambda config: (shadow,))
+    return (shadow,)
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_every_detector_is_frozen_and_keeps_the_protocol(name):
-    detector = make_detector(name)
+    detector = make_detector(name, CONFIG)
     assert detector.name == name and detector.title
     assert isinstance(detector.uses_labels, bool)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -27,7 +39,33 @@ def test_the_blind_one_is_the_control():
 
 
 def test_titles_differ():
-    assert len({entry.title for entry in DETECTORS.values()}) == len(DETECTORS)
+    assert len({entry.title(CONFIG) for entry in DETECTORS.values()}) == len(DETECTORS)
+
+
+def test_the_settings_of_the_command_reach_the_networks(shadows):
+    for name in ("nearest_copies", "shadow_nearest_copies"):
+        detector = make_detector(name, CONFIG)
+        recipe = dict(getattr(detector, "base", detector).space.recipe)
+        assert (recipe["steps"], recipe["mix"], recipe["seed"]) == (7, 0.2, 5)
+    assert make_detector("shadow_nearest_pixels", CONFIG).shadows == shadows
+
+
+def test_those_without_a_network_are_the_classical_ones():
+    shown = parse_detectors("classical")
+    assert "calibrated_pixels" in shown and "classifier" in shown
+    assert not {"siamese_random", "nearest_copies", "comparator", "stack"} & set(shown)
+    more = parse_detectors("classical", "somewhere")
+    assert set(more) - set(shown) == {
+        "shadow_nearest_pixels", "shadow_nearest_blur1", "shadow_nearest_components",
+        "shadow_hits_pixels",
+    }  # fmt: skip
+
+
+def test_what_needs_shadows_asks_for_them():
+    with pytest.raises(UserError, match=r"shadow_stack needs shadow generators: say --shadow=PATH"):
+        parse_detectors("nearest_pixels,shadow_stack")
+    assert parse_detectors("shadow_stack", "somewhere") == ["shadow_stack"]
+    assert parse_detectors("all", "somewhere") == list(DETECTORS)
 
 
 def test_a_siamese_network_is_a_run():
@@ -42,7 +80,7 @@ def test_a_siamese_network_is_a_run():
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("all", list(DETECTORS)),
+        ("all", [name for name, entry in DETECTORS.items() if not entry.shadow]),
         ("hits_pixels", ["hits_pixels"]),
         (" hits_pixels , nearest_pixels,", ["hits_pixels", "nearest_pixels"]),
     ],
@@ -51,9 +89,13 @@ def test_names_separated_by_commas(text, names):
     assert parse_detectors(text) == names
 
 
-@pytest.mark.parametrize("text", ["", " ,", "hits_pixels,hits_pixels", "all,hits_pixels"])
+@pytest.mark.parametrize(
+    "text", ["", " ,", "hits_pixels,hits_pixels", "all,hits_pixels", "hits_pixels,classical"]
+)
 def test_each_once_and_all_alone(text):
-    with pytest.raises(UserError, match="must be all, or name at least one detector and each once"):
+    with pytest.raises(
+        UserError, match="must be all or classical, or name at least one detector and each once"
+    ):
         parse_detectors(text)
 
 

@@ -30,6 +30,9 @@ MOSTLY_SLOW = with_slow("densenet161", "vit_b16", *FURTHER)
 PUBLISHED = {
     # 3x3x(3x16 + 16x24 + 24x32) kernels and 4x(16 + 24 + 32) of BatchNormalization, by hand.
     "tiny": (11_088, 8, 13),
+    # 5x5x3x32, 3x3x32x(32 + 64), 3x3x64x64 and 64x32 kernels, their biases, and 2x(32 + 64 + 64)
+    # of GroupNormalization, by hand. Larger images are averaged down to 32 pixels first.
+    "compact": (69_504, 8, 8),
     # timm lists 4,652,008 for efficientnet_lite0: less 1280x1000+1000 of the head, and with 2 x
     # 21,008 moving statistics.
     "efficientnetlite0": (4_652_008 - 1_281_000 + 42_016, 2, 4),
@@ -53,6 +56,7 @@ PUBLISHED_AT_224 = {"vit_b16": 86_567_656 - 769_000}
 # Pixel (R, G, B) = (10, 100, 200) as each network's publisher wants it, by hand.
 OWN_SCALING = {
     "tiny": (-0.9215686, -0.2156863, 0.5686275),  # x / 127.5 - 1
+    "compact": (-0.9215686, -0.2156863, 0.5686275),  # x / 127.5 - 1
     "efficientnetlite0": (-0.9140625, -0.2109375, 0.5703125),  # (x - 127) / 128
     "efficientnetb2": (-1.946657, -0.285014, 1.681394),  # (x / 255 - mean) / deviation
     "resnet50": (96.061, -16.779, -113.680),  # BGR less (103.939, 116.779, 123.68)
@@ -281,7 +285,7 @@ def test_mixed_precision(name, bfloat16):
     [
         (
             dict(name="resnet51"),
-            "one of tiny, efficientnetlite0, efficientnetb2, resnet50, densenet161, vit_b16, "
+            "one of tiny, compact, efficientnetlite0, efficientnetb2, resnet50, densenet161, vit_b16, "
             "densenet121, efficientnetv2b0.*'resnet51'",
         ),
         (dict(name="tiny", normalization="caffe"), "--normalization must be backbone or imagenet"),

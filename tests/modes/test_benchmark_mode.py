@@ -23,23 +23,26 @@ GRID = (
 )  # fmt: skip
 
 
+DETECTORS = (
+    "nearest_pixels", "calibrated_pixels", "hits_pixels", "siamese_random", "siamese_nearest",
+    "blind_pixels",
+)  # fmt: skip
+
+
 def ganfp(*words):
     return main(["main.py", *map(str, words)])
 
 
-def test_every_detector_on_one_data_set(victim, tmp_path, capsys, in_this_process):
+def test_classical_ones_and_runs_on_one_data_set(victim, tmp_path, capsys, in_this_process):
     words = (
         "--mode=benchmark", *SIAMESE, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
-        f"--store_dir={tmp_path / 'store'}",
+        f"--store_dir={tmp_path / 'store'}", f"--detectors={','.join(DETECTORS)}",
     )  # fmt: skip
     assert ganfp(*words) == 0
     assert in_this_process == ["siamese_random", "siamese_nearest"]
     out = capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "run" / "benchmark.csv").set_index("detector")
-    assert list(frame.index) == [
-        "nearest_pixels", "calibrated_pixels", "hits_pixels", "siamese_random", "siamese_nearest",
-        "blind_pixels",
-    ]  # fmt: skip
+    assert list(frame.index) == list(DETECTORS)
     # The victim's generated images are noisy copies of its used images.
     assert frame.auc["nearest_pixels"] > 0.9 and frame.auc["calibrated_pixels"] > 0.9
     assert frame.control["blind_pixels"] and not frame.control["nearest_pixels"]
