@@ -83,9 +83,6 @@ class InSpace:
         return np.log(np.maximum(found, FLOOR))
 
 
-_InSpace = InSpace
-
-
 @dataclasses.dataclass(frozen=True)
 class NearestDistance(InSpace):
     """GAN-Leaks, full black box (Chen et al. 2020, CCS): score = -log d_k(x, G).

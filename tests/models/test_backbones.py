@@ -285,8 +285,8 @@ def test_mixed_precision(name, bfloat16):
     [
         (
             dict(name="resnet51"),
-            "one of tiny, compact, efficientnetlite0, efficientnetb2, resnet50, densenet161, vit_b16, "
-            "densenet121, efficientnetv2b0.*'resnet51'",
+            "one of tiny, compact, efficientnetlite0, efficientnetb2, resnet50, densenet161, "
+            "vit_b16, densenet121, efficientnetv2b0.*'resnet51'",
         ),
         (dict(name="tiny", normalization="caffe"), "--normalization must be backbone or imagenet"),
         (dict(name="tiny", finetune="head"), "--finetune must be none, last_stage or all"),
