@@ -191,6 +191,8 @@ def _refuse_idle(config):
     benchmarks = config.mode == "benchmark" or config.grid
     if config.detectors != Config.detectors and not benchmarks:
         raise UserError("--detectors goes with --mode=benchmark, or --mode=simulate and --grid.")
+    if config.mode == "train":
+        config.check_idle()
     for name in ("shadow", "fold_seeds"):
         if getattr(config, name) != getattr(Config, name) and config.mode != "benchmark":
             raise UserError(f"--{name} goes with --mode=benchmark.")

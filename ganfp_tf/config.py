@@ -9,6 +9,7 @@ import hashlib
 import json
 import pathlib
 
+from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.errors import UserError
 from ganfp_tf.settings import check_value, parse_window, setting
 from ganfp_tf.victim_settings import VictimSettings
@@ -19,7 +20,7 @@ OF_VICTIMS = ("seed", "test_fraction", "mixed_precision", "jit_compile")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(VictimSettings):
+class Config(VictimSettings, CopySettings):
     """All settings of a run. Raises `UserError` where a value is not allowed."""
 
     # A table: one setting a paragraph reads better than one argument a line.
@@ -161,31 +162,6 @@ class Config(VictimSettings):
     tensorboard: bool = setting(
         True, "Write TensorBoard logs into the run folder.", group="Training", role="place")
 
-    # Copy supervision
-    supervision: str = setting(
-        "membership", "What the Siamese network learns: membership (the paper: whether the real "
-        "image of a pair was used), copy (whether the generated image is a copy of the real one, "
-        "without any membership label), or attribution (which real image a generated one comes "
-        "from, so that used ones share them all).", group="Copy supervision",
-        choices=("membership", "copy", "attribution"))
-    copy_steps: int = setting(
-        1500, "Steps of learning what a copy is.", group="Copy supervision", unit="steps", low=1,
-        high=10000000)
-    copy_block: int = setting(
-        16, "Images of a block; each is set against the copies of all.", group="Copy supervision",
-        unit="images", low=2, high=256)
-    copy_blocks: int = setting(
-        4, "Blocks a step.", group="Copy supervision", unit="blocks", low=1, high=256)
-    copy_mix: float = setting(
-        0.3, "Copies are blends: at most twice this share is another image, a third of it on "
-        "average.", group="Copy supervision", low=0.0, high=0.5)
-    copy_warp: float = setting(
-        1.0, "Size of a copy's turn, zoom and shift; 1 is 3.4 degrees, 5 percent and a 21st of the "
-        "side.", group="Copy supervision", low=0.0, high=5.0)
-    copy_learning_rate: float = setting(
-        1e-3, "Highest learning rate of AdamW while it learns what a copy is.",
-        group="Copy supervision", low=1e-08, high=10.0)
-
     # Embedding store
     store_dir: str = setting(
         "runs/store", "Folder of the embedding store. It holds features of the images: guard it as "
@@ -254,36 +230,11 @@ class Config(VictimSettings):
             )
         if self.window:
             parse_window(self.window)
-        if self.supervision == "attribution" and self.pairing != "random":
-            raise UserError(
-                "--supervision=attribution sets a generated image against many real ones, which "
-                f"only --pairing=random does. Received: --pairing={self.pairing}"
-            )
-        if self.supervision == "copy":
-            self._check_copy()
+        self.check_supervision()
         for name in ("store_dir", "phantom_dir", "real"):
             if not getattr(self, name):
                 raise UserError(f"--{name} must name a folder. Received: ''")
         self.check_victim()
-
-    def _check_copy(self):
-        if self.domain_norm:
-            raise UserError(
-                "--supervision=copy learns what both kinds of images look like by itself: leave "
-                "--domain_norm out."
-            )
-        if self.distribute != "none":
-            raise UserError("--supervision=copy runs on one device: leave --distribute out.")
-        if self.backbone in ("compact", "tiny") and self.finetune == "none":
-            raise UserError(
-                f"--backbone={self.backbone} has no pretrained weights; with --supervision=copy "
-                "say --finetune=all as well, or it would stay as it was drawn."
-            )
-
-    @property
-    def trains_on_tokens(self):
-        """Whether training reads stored tokens: not where the backbone learns or images change."""
-        return self.finetune == "none" and self.supervision != "copy"
 
     def settings(self, *roles):
         """The settings of these roles (see `setting`), as a dict."""

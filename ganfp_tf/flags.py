@@ -5,6 +5,7 @@ import dataclasses
 from absl import flags
 
 from ganfp_tf.config import Config
+from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.victim_settings import VictimSettings
 
 
@@ -47,8 +48,13 @@ def help_text():
     ]
     group = None
     # A dataclass lists what it inherits first; a user looks for the run's own settings there.
-    simulated = {field.name for field in dataclasses.fields(VictimSettings)}
-    fields = sorted(dataclasses.fields(Config), key=lambda field: field.name in simulated)
+    inherited = [
+        {field.name for field in dataclasses.fields(base)}
+        for base in (CopySettings, VictimSettings)
+    ]
+    fields = sorted(
+        dataclasses.fields(Config), key=lambda field: [field.name in names for names in inherited]
+    )
     for field in fields:
         meta = field.metadata
         if meta["group"] != group:

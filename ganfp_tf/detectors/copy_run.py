@@ -38,7 +38,7 @@ def fit(config, backbone, material, folder):
     """
     networks = copying.build(
         backbone, cross_attention=config.cross_attention, width=config.width, heads=config.heads,
-        hidden=config.hidden, dropout=config.dropout,
+        similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
     )  # fmt: skip
     frame = material.frame
     real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")

@@ -19,12 +19,12 @@ EPOCH = 100  # steps between two checkpoints
 LOOKED_AT = 512  # images that set the networks' fixed scales
 
 
-def build(backbone, *, cross_attention, width, heads, hidden=64, dropout=0.0):
+def build(backbone, *, cross_attention, width, heads, similarity="both", hidden=64, dropout=0.0):
     """Makes the untrained `siamese.Networks`. Tokens keep their positions, whatever is compared."""
     encoder, head = build_encoder(backbone, cross_attention=True, width=width)
     comparator = build_comparator(
-        encoder.output.shape[1:], cross_attention=cross_attention, heads=heads, hidden=hidden,
-        dropout=dropout,
+        encoder.output.shape[1:], cross_attention=cross_attention, heads=heads,
+        similarity=similarity, hidden=hidden, dropout=dropout,
     )  # fmt: skip
     return Networks(encoder, head, comparator, frozen=False)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.config import Config
+from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits
 from ganfp_tf.detectors.clusters import ClusterRelations
 from ganfp_tf.detectors.copies_of_real import CopyThreshold
@@ -40,6 +41,7 @@ from ganfp_tf.detectors.texture import TextureSpace
 from ganfp_tf.errors import UserError
 
 GROUPS = {"all", "classical"}
+OF_SHADOWS = ("shadow", "patient_regex", "window", "nifti_slice", "skip_unreadable")
 
 
 class Detector(Protocol):
@@ -120,6 +122,11 @@ def _in(make, space):
     return Entry(lambda config: make(space))
 
 
+MEMBERSHIP = {"supervision": "membership"} | {
+    field.name: field.default
+    for field in dataclasses.fields(CopySettings)
+    if field.name.startswith("copy_")
+}
 BLUR1, BLUR2 = Pixels(blur=1.0), Pixels(blur=2.0)
 COMPONENTS = GeneratedComponents(60)
 STACK_SIGNALS = (
@@ -148,12 +155,13 @@ def _stack(name, title, signals, kind, shadow=False):
 
 def opened(config):
     """The shadow generators of --shadow, listed once however many detectors ask."""
-    return _opened(config.shadow, config.window, config.nifti_slice)
+    return _opened(tuple((name, getattr(config, name)) for name in OF_SHADOWS))
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(shadow, window, nifti_slice):
-    return tuple(open_shadows(shadow, Config(window=window, nifti_slice=nifti_slice)))
+def _opened(settings):
+    config = Config(**dict(settings))
+    return tuple(open_shadows(config.shadow, config))
 
 
 DETECTORS: dict[str, Entry] = {
@@ -189,10 +197,10 @@ DETECTORS: dict[str, Entry] = {
     "nearest_encoder": _in(NearestDistance, EncoderStage()),
     "hits_encoder": _in(HitCount, EncoderStage()),
     "siamese_random": Entry(
-        run={"pairing": "random"}, run_title="Siamese, random pairs", network=True
+        run=MEMBERSHIP | {"pairing": "random"}, run_title="Siamese, random pairs", network=True
     ),
     "siamese_nearest": Entry(
-        run={"pairing": "nearest"}, run_title="Siamese, nearest pairs", network=True
+        run=MEMBERSHIP | {"pairing": "nearest"}, run_title="Siamese, nearest pairs", network=True
     ),
     "nearest_copies": _in_copies(NearestDistance),
     "calibrated_copies": _in_copies(CalibratedDistance),
