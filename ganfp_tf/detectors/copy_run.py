@@ -18,6 +18,7 @@ from ganfp_tf.detectors.distance import Pool
 from ganfp_tf.detectors.stack import Weights
 from ganfp_tf.errors import UserError
 
+SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
 
 
@@ -117,6 +118,9 @@ class Network:
         With d_5 the mean of the five smallest distances in the embedding, and s the mean of the
         five highest logits with the `--partners` images that the embedding retrieves:
         -log d_5(x, G), log d_5(x, R), s(x, G) and -s(x, R); R are real images of other patients.
+        Of the two that G is in, the mean over generated images in the place of x is taken off: the
+        more images G has, the nearer the nearest is, and a threshold learned on one G would not fit
+        another.
 
         Args:
             material: the images.
@@ -146,11 +150,20 @@ class Network:
         like, like_distance = retrieval.nearest(left, others, count, same)
         logits = retrieval.logits(self.networks, tokens, made, near)
         alike = retrieval.logits(self.networks, tokens, reference.tokens, like)
+        usual_distance, usual_logit = self._usual(made, right, count)
         signals = [
-            -np.log(near_distance), np.log(like_distance),
-            retrieval.top(logits), -retrieval.top(alike),
+            usual_distance - np.log(near_distance), np.log(like_distance),
+            retrieval.top(logits) - usual_logit, -retrieval.top(alike),
         ]  # fmt: skip
         return np.stack(signals, axis=1), logits, generated[near]
+
+    def _usual(self, made, vectors, count):
+        """Mean log d_5(g, G) and s(g, G) over some generated images g, without themselves."""
+        chosen = np.unique(np.linspace(0, len(made) - 1, min(SAMPLE, len(made))).astype(int))
+        own = chosen[:, None] == np.arange(len(made))
+        near, distance = retrieval.nearest(vectors[chosen], vectors, count, own)
+        logits = retrieval.logits(self.networks, made[chosen], made, near)
+        return np.log(distance).mean(), retrieval.top(logits).mean()
 
 
 @dataclasses.dataclass(frozen=True)
