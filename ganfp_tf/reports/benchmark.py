@@ -12,6 +12,7 @@ from ganfp_tf.statistics.multiple import holm
 
 ALPHA = 0.05
 SHOWN = ("auc", "tpr_1")
+FEW = 8  # detectors that curves can tell apart
 PANEL_HEADERS = ("real images", "architecture")
 DETECTOR = ["control", "title", "detector"]
 ORDER = [*PANEL, "members", "seed", "victim", "set", *DETECTOR]
@@ -164,7 +165,10 @@ def _curve(own, metric, confidence):
     if len(missing):
         named = "; ".join(f"{row.title} on {row.victim}" for row in missing.itertuples())
         text.append(f"No {of.title} is defined, and no point drawn, for {named}.")
-    if own[metric].notna().any():
+    if own["victim"].nunique() == 1 and own["detector"].nunique() > FEW:
+        # Curves of so many detectors over a single N would be a thicket.
+        picture = None if of.percent else benchmark_controls.ranking(own, confidence)
+    elif own[metric].notna().any():
         note = f"point: victim; bar: {confidence:.0%} interval over its patients; line: seeds' mean"
         note += "; dashed grey: blind baselines" if own["control"].any() else ""
         alt = f"{of.title} against N; a table on this page holds every value"

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.reports import curves
+from ganfp_tf.reports.bars import auc_chart
 from ganfp_tf.reports.curves import PANEL
-from ganfp_tf.reports.page import Section
+from ganfp_tf.reports.page import Picture, Section
 from ganfp_tf.reports.tables import format_interval, format_number
 from ganfp_tf.reports.words import counted
 
@@ -150,3 +151,15 @@ def _memory(frame):
 
 def _ends(values):
     return values.median(), values.max()
+
+
+def ranking(own, confidence):
+    """A picture of the AUC of every detector on the one victim, the highest first."""
+    rows = [
+        (row.detector, row.auc, row.auc_low, row.auc_high, row.control)
+        for row in own.sort_values("auc", ascending=False, na_position="last").itertuples()
+    ]
+    note = f"bar: {confidence:.0%} interval over its patients; grey: blind baseline"
+    figure = auc_chart(rows, title="AUC of each detector, the highest first", note=note)
+    alt = "AUC of each detector with its interval; a table on this page holds every value"
+    return Picture(figure, "figures/benchmark_auc.png", alt)

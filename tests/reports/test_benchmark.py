@@ -254,3 +254,26 @@ def test_every_auc_in_words_has_its_interval():
             for name, cell in zip(part.headers, cells, strict=True):
                 if name in ("AUC", "kappa", "TPR at 1% FPR", "TPR at 10% FPR", "N = 50"):
                     assert "[" in cell
+
+
+def test_many_detectors_on_one_victim_are_ranked_in_a_picture_of_their_own(monkeypatch):
+    seen = {}
+
+    def draw(rows, *, title, note):
+        seen["rows"], seen["title"] = rows, title
+        return "figure"
+
+    monkeypatch.setattr(benchmark.benchmark_controls, "auc_chart", draw)
+    rows = [row(auc=0.5 + 0.04 * n, detector="pixels", title=f"d{n}") for n in range(8)]
+    rows = [line | {"detector": f"d{n}"} for n, line in enumerate(rows)]
+    rows.append(row(detector="blind", auc=0.49))
+    parts = page_of(rows)
+    assert section(parts, "AUC against the number").picture.figure == "figure"
+    assert section(parts, "TPR at 1% FPR against").picture is None
+    names = [name for name, *_ in seen["rows"]]
+    assert names == [f"d{n}" for n in reversed(range(8))] + ["blind"]
+    assert [quiet for *_, quiet in seen["rows"]] == [False] * 8 + [True]
+    # A second victim brings the curves back.
+    seen.clear()
+    page_of([*rows, row(100, detector="pixels")])
+    assert not seen
