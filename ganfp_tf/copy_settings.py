@@ -81,6 +81,12 @@ class CopySettings:
         if idle:
             raise UserError(f"{' and '.join(idle)} go with --supervision=copy.")
 
+    def copy_recipe(self):
+        """What `data.copies.Recipe` takes, as a dict."""
+        names = ("steps", "block", "blocks", "mix", "warp", "learning_rate")
+        recipe = {name: getattr(self, f"copy_{name}") for name in names}
+        return recipe | {"seed": self.drawing_seed}
+
     @property
     def trains_on_tokens(self):
         """Whether training reads stored tokens: not where the backbone learns or images change."""

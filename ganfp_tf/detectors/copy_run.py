@@ -6,7 +6,6 @@ threshold and the probability.
 """
 
 import dataclasses
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -20,15 +19,6 @@ from ganfp_tf.errors import UserError
 
 SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
-
-
-def recipe_of(config):
-    """The `Recipe` that the Config's copy_* settings say."""
-    return Recipe(
-        steps=config.copy_steps, block=config.copy_block, blocks=config.copy_blocks,
-        mix=config.copy_mix, warp=config.copy_warp, learning_rate=config.copy_learning_rate,
-        seed=config.drawing_seed,
-    )  # fmt: skip
 
 
 def fit(config, backbone, material, folder):
@@ -46,7 +36,7 @@ def fit(config, backbone, material, folder):
     made = frame[frame["role"] == "generated"].drop_duplicates("digest").sort_values("digest")
     history = copying.train(
         networks, backbone, gray(material, real.index), gray(material, made.index),
-        Pool.of(real, real).groups, recipe_of(config), folder=folder,
+        Pool.of(real, real).groups, Recipe(**config.copy_recipe()), folder=folder,
         jit_compile=config.jit_compile, title="learning what a copy is",
     )  # fmt: skip
     return networks, history
@@ -213,10 +203,8 @@ class CopyScorer:
             weights = Weights(**{key: np.array(value) for key, value in weights.items()})
             decision = siamese.Decision(**files.read_json(folder / "decision.json"))
             return cls(network, Reference.load(folder), weights, decision)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"the trained detector in {folder} cannot be read ({error}). Train it anew."
-            ) from error
+        except siamese.DAMAGE as error:
+            raise siamese.unreadable(folder, error) from error
 
 
 def _unit(tokens, reference):

@@ -106,12 +106,7 @@ class Entry:
 
 
 def _copies(config):
-    recipe = {
-        "steps": config.copy_steps, "block": config.copy_block, "blocks": config.copy_blocks,
-        "mix": config.copy_mix, "warp": config.copy_warp,
-        "learning_rate": config.copy_learning_rate, "seed": config.drawing_seed,
-    }  # fmt: skip
-    return CopySpace(recipe=tuple(recipe.items()))
+    return CopySpace(recipe=tuple(config.copy_recipe().items()))
 
 
 def _in_copies(make):

@@ -198,7 +198,7 @@ def load(folder):
             centres = (stored["real"], stored["generated"])
         decision = Decision(**files.read_json(folder / "decision.json"))
     except DAMAGE as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     models = load_models(folder)
     return Scorer(models.entry, models.comparator, centres, decision)
 
@@ -214,10 +214,11 @@ def load_models(folder):
             *(keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator"))
         )
     except DAMAGE as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
-def _unreadable(folder, error):
+def unreadable(folder, error):
+    """The `UserError` of a detector whose files are missing or damaged."""
     return UserError(f"the trained detector in {folder} cannot be read ({error}). Train it anew.")
 
 
