@@ -14,6 +14,7 @@ from ganfp_tf.data import pairs
 from ganfp_tf.detectors import callbacks, checkpoint, siamese
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.errors import UserError
+from ganfp_tf.models.optimizing import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 
 
@@ -177,19 +178,12 @@ LOSSES = {
 def compile_trainer(trainer, config):
     """AdamW on a cosine with warm-up and the loss of --supervision; in the strategy's scope."""
     total = config.epochs * config.steps_per_epoch
-    warmup = round(total * config.warmup)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else config.learning_rate, max(total - warmup, 1),
-        warmup_target=config.learning_rate if warmup else None, warmup_steps=warmup,
-    )  # fmt: skip
+    schedule = warmed_cosine(total, config.learning_rate, config.warmup)
     scaled = config.mixed_precision and keras.config.dtype_policy().name == "mixed_float16"
     adam_w = keras.optimizers.AdamW if scaled else AdamW
     # Keras sums what the devices hand in: each clips the mean to its share of a norm of 1.
     optimizer = adam_w(schedule, weight_decay=config.weight_decay, global_clipnorm=1.0 / _devices())
-    # What is not a kernel is not decayed: a scale pulled to zero is no simpler a function.
-    optimizer.exclude_from_weight_decay(
-        var_names=["bias", "gamma", "beta", "log_temperature", "channel_weights"]
-    )
+    optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     if scaled:
         optimizer = LossScaling(optimizer)
     trainer.compile(

@@ -4,6 +4,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ganfp_tf.models.optimizing import UNDECAYED, warmed_cosine
+
+WARMUP = 0.05  # share of the steps in which the learning rate rises
 TEMPERATURE = 10.0  # the embedding's cosines are multiplied by it at the start
 
 
@@ -144,11 +147,8 @@ def finds_copy(wanted, logits):
 
 
 def schedule(steps, rate):
-    """Learning rate: it rises for 5 % of the steps; a cosine to zero follows."""
-    warmup = max(1, round(0.05 * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup
-    )
+    """Learning rate: it rises for 5 % of the steps, and one at least; a cosine to zero follows."""
+    return warmed_cosine(steps, rate, max(WARMUP, 1.0 / steps))
 
 
 def compile_copy_trainer(trainer, recipe, jit_compile=False):
@@ -156,9 +156,7 @@ def compile_copy_trainer(trainer, recipe, jit_compile=False):
     optimizer = keras.optimizers.AdamW(
         schedule(recipe.steps, recipe.learning_rate), weight_decay=1e-4, global_clipnorm=1.0
     )
-    optimizer.exclude_from_weight_decay(
-        var_names=["bias", "gamma", "beta", "log_temperature", "channel_weights"]
-    )
+    optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     trainer.compile(
         optimizer=optimizer, loss={"embedding": contrast, "pairs": matched},
         metrics={"embedding": finds_copy, "pairs": finds_copy}, jit_compile=jit_compile,
