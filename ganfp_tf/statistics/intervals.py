@@ -46,6 +46,26 @@ def wilson(successes, n, confidence=0.95):
     return Interval(low, high, confidence, "wilson")
 
 
+def clopper_pearson(successes, n, confidence=0.95):
+    """Clopper & Pearson's exact interval (1934) of a share of `successes` among `n`.
+
+    Either end alone leaves out the true share with probability (1 - confidence) / 2 at most, so an
+    end is a one-sided bound at (1 + confidence) / 2. n may be 0: the ends are then nan.
+    """
+    check_confidence(confidence)
+    if n < 0 or not 0 <= successes <= n:
+        raise ValueError(f"Expected 0 <= successes <= n. Received: successes={successes}, n={n}")
+    if n == 0:
+        return Interval(math.nan, math.nan, confidence, "clopper-pearson")
+    tail = (1 - confidence) / 2
+    low, high = 0.0, 1.0
+    if successes > 0:
+        low = float(stats.beta.ppf(tail, successes, n - successes + 1))
+    if successes < n:
+        high = float(stats.beta.isf(tail, successes + 1, n - successes))
+    return Interval(low, high, confidence, "clopper-pearson")
+
+
 def patient_bootstrap(
     labels, scores, decisions, patients, *, resamples, confidence, seed, strata=None
 ):

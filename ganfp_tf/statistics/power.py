@@ -57,6 +57,20 @@ def detectable_auc(n_used, n_unused, alpha=0.05, power=0.8):
     return float(optimize.brentq(margin, 0.5, 1.0))
 
 
+def power_at(auc, n_used, n_unused, alpha=0.05):
+    """Probability that the one-sided test at `alpha` finds a detector whose true AUC is `auc`.
+
+    Normal approximation, with the standard deviation of `auc_sd`; 0 where `significant_auc` is nan.
+    """
+    threshold = significant_auc(n_used, n_unused, alpha)
+    if math.isnan(threshold):
+        return 0.0
+    deviation = auc_sd(auc, n_used, n_unused)
+    if deviation == 0.0:
+        return float(auc > threshold)
+    return float(stats.norm.cdf((auc - threshold) / deviation))
+
+
 def kappa_sd(n):
     """Standard deviation of Cohen's kappa over `n` units at chance, both margins one half."""
     if n < 1:

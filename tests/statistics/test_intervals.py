@@ -5,9 +5,15 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from ganfp_tf.statistics import metrics
-from ganfp_tf.statistics.intervals import majority_labels, patient_bootstrap, wilson
+from ganfp_tf.statistics.intervals import (
+    clopper_pearson,
+    majority_labels,
+    patient_bootstrap,
+    wilson,
+)
 
 SETTINGS = {"resamples": 1000, "confidence": 0.95, "seed": 0}
 
@@ -170,11 +176,33 @@ def test_wilson_against_scipy():
     assert math.isnan(wilson(0, 0, 0.95).low)
 
 
+def test_clopper_pearson_against_scipy_and_statsmodels():
+    for successes, n, confidence in ((0, 10, 0.95), (3, 10, 0.9), (10, 10, 0.99), (484, 1000, 0.5)):
+        found = clopper_pearson(successes, n, confidence)
+        exact = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+        other = proportion_confint(successes, n, 1 - confidence, method="beta")
+        assert (found.low, found.high) == pytest.approx(other, abs=1e-12)
+    # None of n: the upper end is 1 - (a / 2)^(1 / n), and the lower end is 0 itself.
+    none = clopper_pearson(0, 7, 0.9)
+    assert none.low == 0.0 and none.high == pytest.approx(1 - 0.05 ** (1 / 7))
+    assert math.isnan(clopper_pearson(0, 0).low) and math.isnan(clopper_pearson(0, 0).high)
+
+
+def test_an_end_of_clopper_pearson_is_what_makes_the_count_unlikely():
+    found = clopper_pearson(3, 20, 0.9)
+    assert stats.binom.sf(2, 20, found.low) == pytest.approx(0.05)
+    assert stats.binom.cdf(3, 20, found.high) == pytest.approx(0.05)
+    assert (found.confidence, found.method) == (0.9, "clopper-pearson")
+
+
 def test_impossible_requests_are_refused():
-    with pytest.raises(ValueError, match="0 <= successes <= n"):
-        wilson(5, 4, 0.95)
-    with pytest.raises(ValueError, match="confidence"):
-        wilson(1, 4, 95)
+    for interval in (wilson, clopper_pearson):
+        for successes in (5, -1):
+            with pytest.raises(ValueError, match="0 <= successes <= n"):
+                interval(successes, 4, 0.95)
+        with pytest.raises(ValueError, match="confidence"):
+            interval(1, 4, 95)
     with pytest.raises(ValueError, match="resamples"):
         patient_bootstrap([1, 0], [1, 0], [1, 0], [0, 1], resamples=0, confidence=0.9, seed=0)
     with pytest.raises(ValueError, match="patients"):
