@@ -111,21 +111,15 @@ def load_catalog(
     frame = frame.iloc[order].reset_index(drop=True)
     check_names(frame)
     frame, notes = assign_patients(frame, patient_regex)
-    read = read_all(frame.path, window=window, nifti_slice=nifti_slice, progress=progress)
-    frame = pd.concat([frame, read], axis=1)
-    failed = frame.reason != ""
-    unreadable = frame.loc[failed, ["path", "reason"]].reset_index(drop=True)
-    # A name that is not UTF-8 could be neither printed nor written into a report.
-    unreadable["path"] = [_writable(path) for path in unreadable.path]
-    if len(unreadable) and not skip_unreadable:
-        raise UserError(describe_unreadable(unreadable))
-    frame = frame[~failed].reset_index(drop=True)
+    frame, unreadable, lost = with_contents(
+        frame, skip_unreadable=skip_unreadable, window=window, nifti_slice=nifti_slice,
+        progress=progress,
+    )  # fmt: skip
+    notes += lost
     if len(unreadable):
-        count = len(unreadable)
-        notes.append(f"{count} {'file' if count == 1 else 'files'} could not be read: left out.")
         check_need(frame, need, data)
     notes += check_content(frame)
-    frame = frame.drop(columns=["reason", "relative"]).infer_objects()
+    frame = frame.drop(columns="relative").infer_objects()
     return Catalog(frame, unreadable, tuple(notes))
 
 
@@ -196,6 +190,37 @@ def _first_group(pattern, text):
     return (match.group(1) if pattern.groups else match.group(0)) or ""
 
 
+def with_contents(
+    frame, *, skip_unreadable=False, window=None, nifti_slice=-1, progress=True, flags="--data"
+):
+    """Reads the files of `frame` and adds what `read_all` finds in them.
+
+    Args:
+        frame: DataFrame with path.
+        skip_unreadable, window, nifti_slice, progress: as in `load_catalog`.
+        flags: where the files come from, for the message.
+
+    Returns:
+        The rows that could be read with digest, fast, height and width; a DataFrame of path and
+        reason of the others; a list of warnings.
+
+    Raises:
+        UserError: names all files that cannot be read, unless `skip_unreadable`.
+    """
+    read = read_all(frame.path, window=window, nifti_slice=nifti_slice, progress=progress)
+    frame = pd.concat([frame.reset_index(drop=True), read], axis=1)
+    failed = frame.reason != ""
+    unreadable = frame.loc[failed, ["path", "reason"]].reset_index(drop=True)
+    # A name that is not UTF-8 could be neither printed nor written into a report.
+    unreadable["path"] = [_writable(path) for path in unreadable.path]
+    if len(unreadable) and not skip_unreadable:
+        raise UserError(describe_unreadable(unreadable, flags))
+    count = len(unreadable)
+    many = f"{count} {'file' if count == 1 else 'files'}"
+    notes = [f"{many} could not be read: left out."] if count else []
+    return frame[~failed].drop(columns="reason").reset_index(drop=True), unreadable, notes
+
+
 def read_all(paths, *, window=None, nifti_slice=-1, progress=True):
     """Reads every file once; returns a frame with digest, fast, height, width, reason.
 
@@ -238,7 +263,7 @@ def read_all(paths, *, window=None, nifti_slice=-1, progress=True):
     return pd.DataFrame(rows, columns=["digest", "fast", "height", "width", "reason"])
 
 
-def describe_unreadable(unreadable):
+def describe_unreadable(unreadable, flags="--data"):
     """One message for all files that cannot be read: the first `LISTED` with their reasons."""
     count = len(unreadable)
     lines = [
@@ -249,7 +274,7 @@ def describe_unreadable(unreadable):
         lines.append(f"  and {count - LISTED} more")
     head = f"{count} {'file' if count == 1 else 'files'} cannot be read"
     return (
-        f"--data: {head} (repair or remove them, or go on without them: --skip_unreadable):\n"
+        f"{flags}: {head} (repair or remove them, or go on without them: --skip_unreadable):\n"
         + "\n".join(lines)
     )
 

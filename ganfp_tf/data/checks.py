@@ -1,5 +1,7 @@
 """Whether what was listed makes a data set: kinds of images, names, contents and patients."""
 
+import pandas as pd
+
 from ganfp_tf.data.layouts import natural_key, shown
 from ganfp_tf.errors import UserError
 
@@ -73,10 +75,7 @@ def check_content(frame):
         notes.append(
             f"{len(copies)} generated images are verbatim copies of real ones: " + _few(pairs) + "."
         )
-    for (_, _), same in real.groupby(["label", "digest"], sort=False):
-        if same.patient.nunique() > 1:
-            names = [f"{shown(row.relative)} ({shown(row.patient)})" for row in same.itertuples()]
-            notes.append("The same image belongs to different patients: " + _few(names) + ".")
+    notes += _of_two_patients(real, "label")
     mixed = sorted(set(used.patient) & set(unused.patient), key=natural_key)
     if mixed:
         notes.append(
@@ -85,6 +84,84 @@ def check_content(frame):
             + "."
         )
     return notes
+
+
+def check_suspects(frame, flags):
+    """Compares the images of an audit without labels; raises `UserError` or returns warnings.
+
+    Args:
+        frame: DataFrame with path, relative, digest, patient and group ("suspect", "reference",
+            "sibling", "generated").
+        flags: the flags that were given, and the group that each names.
+    """
+    groups = {name: frame[frame.group == name] for name in (*flags.values(), "sibling")}
+    for flag, name in flags.items():
+        if name != "reference" and groups[name].empty:
+            raise UserError(f"{flag}: none of the images could be read.")
+    suspects, generated, siblings = (groups[name] for name in ("suspect", "generated", "sibling"))
+    for name in ("suspect", "reference", "sibling"):
+        twice = groups.get(name, siblings).merge(generated, on="path")
+        if len(twice):
+            flag = "--suspects" if name == "suspect" else "--reference"
+            raise UserError(
+                f"{flag} and --data name the same file{'s' * (len(twice) > 1)}, such as "
+                f"{shown(twice.path[0])}: an image is either real or generated."
+            )
+    notes = _among_generated(suspects, generated, "--suspects", "verbatim copies")
+    if "reference" not in groups:
+        return notes + _of_two_patients(suspects, "group")
+    unused = frame[frame.group.isin(("reference", "sibling"))]
+    both = suspects[suspects.digest.isin(set(unused.digest))]
+    if len(both):
+        other = unused[unused.digest == both.digest.iloc[0]].iloc[0]
+        raise UserError(
+            f"--suspects and --reference hold the same image: {shown(both.relative.iloc[0])} and "
+            f"{shown(other.relative)} have the same content"
+            + (f" (and {len(both) - 1} more such images)" if len(both) > 1 else "")
+            + ". Remove one of them: an image cannot be in question and known to be unused."
+        )
+    notes += _among_generated(unused, generated, "--reference", "so they cannot be unused")
+    if len(siblings):
+        patients = sorted(set(siblings.patient), key=natural_key)
+        notes.append(
+            f"{_count(len(patients), 'patient')} with images in --suspects and in --reference: "
+            + _few([shown(patient) for patient in patients])
+            + f". What they have in --reference ({_count(len(siblings), 'image')}) leaves the null "
+            "(group sibling), for it may resemble what was used."
+        )
+    left = len(groups["reference"])
+    if left < 2:
+        why = f" ({len(siblings)} of patients of --suspects do not count)" if len(siblings) else ""
+        raise UserError(
+            "--reference needs at least 2 images of patients that are not in --suspects. Found "
+            f"{left}{why}: add images, or leave --reference out."
+        )
+    return notes + _of_two_patients(pd.concat([suspects, unused]), "group")
+
+
+def _among_generated(real, generated, flag, meaning):
+    copied = real[real.digest.isin(set(generated.digest))]
+    if copied.empty:
+        return []
+    names = _few([shown(name) for name in copied.relative])
+    return [
+        f"{_count(len(copied), 'image')} of {flag} with the content of a generated one: {names}. "
+        f"Either a file lies in the wrong folder, or the generator repeats them ({meaning})."
+    ]
+
+
+def _of_two_patients(real, column):
+    return [
+        "The same image belongs to different patients: "
+        + _few([f"{shown(row.relative)} ({shown(row.patient)})" for row in same.itertuples()])
+        + "."
+        for _, same in real.groupby([column, "digest"], sort=False)
+        if same.patient.nunique() > 1
+    ]
+
+
+def _count(number, what):
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _few(items, count=5):

@@ -13,6 +13,7 @@ import re
 import pandas as pd
 
 from ganfp_tf.data import images
+from ganfp_tf.data.walk import walk
 from ganfp_tf.errors import NO_DATA, UserError
 
 COLUMNS = ["path", "name", "relative", "role", "label", "patient", "part"]
@@ -87,26 +88,15 @@ def scan_folder(root):
     """Lists every file below a folder whose name is a role; the innermost such folder decides."""
     root = pathlib.Path(root)
     rows, folders = [], []
-
-    def refuse(error):
-        raise error
-
-    for current, below, files in os.walk(root, followlinks=True, onerror=refuse):
-        # Links to folders are followed; a link to a folder above itself would never end.
-        above = {os.path.realpath(parent) for parent in pathlib.Path(current).parents}
-        if os.path.realpath(current) in above:
-            below.clear()
-            continue
-        relative = pathlib.Path(current).relative_to(root)
+    for relative, below, files in walk(root):
         found = _role_on_path(relative.parts)
-        below[:] = sorted(name for name in below if not _is_hidden(name))
         folders += [str(relative / name) for name in below]
         if found is None:
             continue
         odd = [name for name in below if name.lower().endswith(IMAGE_SUFFIXES)]
         below[:] = [name for name in below if name not in odd]
         for name in files + odd:
-            if _is_hidden(name) or (name not in odd and name.lower().endswith(_PASSED_OVER)):
+            if name not in odd and name.lower().endswith(_PASSED_OVER):
                 continue
             rows.append(_row(root, str(relative / name), *found))
     if rows:
@@ -123,16 +113,38 @@ def scan_folder(root):
     )
 
 
-def read_manifest(path):
+def scan_plain(root, role):
+    """Lists the images below a folder that no name tells apart: all have `role` and label -1.
+
+    Images are files with the suffix of one, or without it but with its content: DICOM files are
+    often called IM000001.
+    """
+    root = pathlib.Path(root)
+    rows = [
+        _row(root, str(relative / name), role, -1)
+        for relative, _, files in walk(root)
+        for name in files
+        if _is_image(root / relative / name)
+    ]
+    return _frame(rows).assign(part="")
+
+
+def read_manifest(path, role=None):
     """Lists the rows of a CSV (UTF-8, commas) with the columns path, role, [label, patient, part].
 
     Paths are relative to the CSV's folder. A role is real or generated, or one of the folder names
     of the layouts, which fixes the label. Labels of generated rows are not looked at. Row numbers
     in messages count the header as row 1.
+
+    Args:
+        path: of the CSV.
+        role: of all rows where there is no column role; labels are then not looked at. None: there
+            must be one.
     """
     path = pathlib.Path(path)
     header, cells = _read_rows(path)
-    missing = [name for name in ("path", "role") if name not in header]
+    wanted = ("path",) if role else ("path", "role")
+    missing = [name for name in wanted if name not in header]
     if missing:
         found = ", ".join(shown(name) for name in header)
         raise UserError(
@@ -145,8 +157,10 @@ def read_manifest(path):
         where = f"{_named(path)}, row {number}"
         if not entry["path"]:
             raise UserError(f"{where}: the path is empty.")
-        role, label = _meaning(entry["role"], entry.get("label", ""), where)
-        row = _row(path.parent, entry["path"], role, label)
+        kind, label = (role, -1)
+        if "role" in header:
+            kind, label = _meaning(entry["role"], entry.get("label", ""), where)
+        row = _row(path.parent, entry["path"], kind, label)
         if row["path"] in first_row:
             raise UserError(
                 f"{where}: {shown(entry['path'])} is in row {first_row[row['path']]} already; "
@@ -154,7 +168,7 @@ def read_manifest(path):
             )
         first_row[row["path"]] = number
         row["part"] = entry.get("part", row["part"]).strip()
-        row["patient"] = entry.get("patient", "").strip() if role == "real" else ""
+        row["patient"] = entry.get("patient", "").strip() if kind == "real" else ""
         rows.append(row)
     if not rows:
         raise UserError(f"{_named(path)}: there are no rows below the header.")
@@ -246,12 +260,17 @@ def _row(root, relative, role, label):
     }
 
 
+def _is_image(path):
+    if path.name.lower().endswith(IMAGE_SUFFIXES):
+        return True
+    if path.name.lower().endswith(_PASSED_OVER) or not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return images.recognise(stream.read(512)) is not None
+
+
 def _role_on_path(parts):
     return next((role_of(part) for part in reversed(parts) if role_of(part)), None)
-
-
-def _is_hidden(name):
-    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db")
 
 
 def _named(path):

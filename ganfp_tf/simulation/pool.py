@@ -11,6 +11,7 @@ from PIL import Image
 from ganfp_tf import progress
 from ganfp_tf.data import images, layouts
 from ganfp_tf.data.catalog import assign_patients
+from ganfp_tf.data.folders import list_images
 from ganfp_tf.errors import UserError
 from ganfp_tf.simulation import phantom
 from ganfp_tf.simulation.recipe import patients_needed
@@ -90,29 +91,7 @@ def _folder(root):
             f"--real: there is no folder {layouts.shown(str(root))}. Expected phantom, or a folder "
             "of real images."
         )
-    if (root / "manifest.csv").is_file() or any(_role_folders(root)):
-        frame = layouts.find_images(str(root))
-        frame = frame[frame.role == "real"].reset_index(drop=True)
-    else:
-        found = [path for path in sorted(root.rglob("*")) if _is_image(path)]
-        frame = pd.DataFrame(
-            {
-                "path": [str(path) for path in found],
-                "relative": [path.relative_to(root).as_posix() for path in found],
-                "role": "real", "label": -1, "patient": "",
-            }
-        )  # fmt: skip
-    if frame.empty:
-        raise UserError(f"--real: {layouts.shown(str(root))} holds no real images.")
-    return frame
-
-
-def _role_folders(root):
-    return (path for path in root.rglob("*") if path.is_dir() and layouts.role_of(path.name))
-
-
-def _is_image(path):
-    return path.is_file() and path.name.lower().endswith(layouts.IMAGE_SUFFIXES)
+    return list_images(root, flag="--real", role="real")
 
 
 def _read(path, size, config):
