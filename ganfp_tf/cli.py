@@ -23,20 +23,25 @@ STEPS = {
     "train": ("train", "evaluate", "export"),
     "evaluate": ("evaluate",),
     "predict": ("predict",),
+    "audit": ("audit",),
     "export": ("export",),
     "compare": ("compare",),
     "simulate": ("simulate",),
     "benchmark": ("benchmark",),
 }
-WITH_DATA = ("train", "compare", "predict", "benchmark")  # the modes that are handed images
-NEW_RUN = ("train", "compare", "simulate", "benchmark")  # the modes that make a run folder
+WITH_DATA = ("train", "audit", "compare", "predict", "benchmark")  # are handed images
+NEW_RUN = ("train", "audit", "compare", "simulate", "benchmark")  # make a run folder
 HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
 # What the machine refuses: a full disk, a quota, a folder that cannot be written to.
 NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
 
 
 def main(argv):
-    """Runs the command line `argv` (with the program's name first); returns the exit code."""
+    """Runs the command line `argv` (with the program's name first); returns the exit code.
+
+    0 where it ended well, 2 for a mistake of the user's, 130 where it was interrupted; an audit
+    whose gate was asked for also gives 3 or 4 (see `statistics.verdict.gate`).
+    """
     if HELP & set(argv[1:]):
         print(help_text(), end="")
         return 0
@@ -49,7 +54,7 @@ def main(argv):
     if config.mode in WITH_DATA and config.data == str(demo.FOLDER):
         print(f"Without --data, this run uses the demo data of the package. {demo.WHAT}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    clock = Clock()
+    clock, code = Clock(), 0
     try:
         for step in ("benchmark",) if config.grid else STEPS[config.mode]:
             if step == "export" and config.mode == "train" and not config.saved_model:
@@ -60,7 +65,7 @@ def main(argv):
                 mode.run(config, clock)
             else:
                 with clock.lap(step):
-                    mode.run(config)
+                    code = mode.run(config) or 0
         print(clock.summary())
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
@@ -73,7 +78,7 @@ def main(argv):
     except KeyboardInterrupt:
         print("ganfp: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
-    return 0
+    return code
 
 
 def entry():
@@ -113,15 +118,15 @@ def parse(argv):
         base = dataclasses.replace(base, run_dir=run_dir, mode=mode, saved_model=True)
         if mode != "compare":
             base = dataclasses.replace(base, ablate=False, systems=Config.systems)
-        if mode not in ("simulate", "benchmark"):
-            base = base.without_benchmark()
+        if mode not in ("simulate", "benchmark", "audit"):
+            base = base.without_detectors()
         # A run's own images are not what an unlabelled set is; --data names that one. The demo
         # data has its own.
         if mode == "predict" and base.data != str(demo.FOLDER):
             base = dataclasses.replace(base, data="")
     config = Config.from_dict({**base.to_dict(), **given})
     # An empty --data= is a variable that somebody forgot to set, not a wish for the demo.
-    asks_data = config.mode in NEW_RUN and config.mode in WITH_DATA
+    asks_data = config.mode in NEW_RUN and config.mode in WITH_DATA and not config.suspects
     if asks_data and not config.data and "data" not in given and demo.is_there():
         config = dataclasses.replace(config, data=str(demo.FOLDER))
     return config
@@ -184,19 +189,23 @@ def _refuse_idle(config):
         if changed:
             raise UserError(f"{' and '.join(changed)} go with --mode=simulate.")
     config.check_shadows()
+    config.check_audit()
     if config.mode == "simulate" and config.data:
         raise UserError(
             "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."
         )
-    benchmarks = config.mode == "benchmark" or config.grid
-    if config.detectors != Config.detectors and not benchmarks:
-        raise UserError("--detectors goes with --mode=benchmark, or --mode=simulate and --grid.")
+    measures = config.mode in ("benchmark", "audit") or config.grid
+    if config.detectors != Config.detectors and not measures:
+        raise UserError(
+            "--detectors goes with --mode=audit, --mode=benchmark, or --mode=simulate and --grid."
+        )
     if config.mode == "train":
         config.check_idle()
-    for name in ("shadow", "fold_seeds"):
-        if getattr(config, name) != getattr(Config, name) and config.mode != "benchmark":
-            raise UserError(f"--{name} goes with --mode=benchmark.")
-    if benchmarks:
+    if config.shadow and config.mode not in ("audit", "benchmark"):
+        raise UserError("--shadow goes with --mode=audit or --mode=benchmark.")
+    if config.fold_seeds != Config.fold_seeds and config.mode != "benchmark":
+        raise UserError("--fold_seeds goes with --mode=benchmark.")
+    if measures:
         # Brings scikit-learn, which --help and the other modes need not wait for.
         from ganfp_tf.detectors import registry, shadow_sets
 

@@ -9,27 +9,32 @@ import hashlib
 import json
 import pathlib
 
+from ganfp_tf.audit_settings import AuditSettings
 from ganfp_tf.copy_settings import CopySettings
+from ganfp_tf.detector_settings import DetectorSettings
 from ganfp_tf.errors import UserError
 from ganfp_tf.settings import check_value, parse_window, setting
 from ganfp_tf.victim_settings import VictimSettings
 
-MODES = ("train", "evaluate", "predict", "export", "compare", "simulate", "benchmark")
+MODES = (
+    "train", "evaluate", "predict", "audit", "export", "compare", "simulate", "benchmark",
+)  # fmt: skip
 # What decides a simulated victim beside its own settings and how files are read.
 OF_VICTIMS = ("seed", "test_fraction", "mixed_precision", "jit_compile")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(VictimSettings, CopySettings):
+class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings):
     """All settings of a run. Raises `UserError` where a value is not allowed."""
 
     # A table: one setting a paragraph reads better than one argument a line.
     # fmt: off
     # Run
     mode: str = setting(
-        "train", "What to do: train (and evaluate and export), evaluate, predict, export, compare "
-        "several systems on the same splits, simulate a victim whose members are known, or "
-        "benchmark detectors.", group="Run", choices=MODES, role="place")
+        "train", "What to do: train (and evaluate and export), evaluate, predict, export, audit "
+        "(every detector, every control, one report), compare several systems on the same splits, "
+        "simulate a victim whose members are known, or benchmark detectors.", group="Run",
+        choices=MODES, role="place")
     data: str = setting(
         "", "A folder in the ImageCLEF 2023 or 2025 layout, a folder with a manifest.csv, or a "
         "CSV with the columns path, role, label, patient. Left out: the demo data of the package.",
@@ -202,17 +207,6 @@ class Config(VictimSettings, CopySettings):
         False, "With --mode=compare: also the first system with cross-attention without each of "
         "its parts, with the other pairing, and with five training seeds.", group="Comparison",
         role="report")
-    detectors: str = setting(
-        "all", "With --mode=benchmark or --grid: detectors, separated by commas; all; or "
-        "classical, those without a network.",
-        group="Benchmark", role="report")
-    fold_seeds: int = setting(
-        1, "With --mode=benchmark: detectors that use labels are cross-fitted over this many seeds "
-        "of the folds; the figures are those of the first, the others show the spread.",
-        group="Benchmark", unit="seeds", low=1, high=100, role="report")
-    shadow: str = setting(
-        "", "With --mode=benchmark: folders of shadow generators that calibrate detectors, "
-        "separated by commas.", group="Benchmark", role="report")
     # fmt: on
 
     def __post_init__(self):
@@ -270,17 +264,20 @@ class Config(VictimSettings, CopySettings):
     def default_run_dir(self):
         """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""
         source = dict(self.bound_settings(), data=str(pathlib.Path(self.data).absolute()))
+        if self.mode == "audit":
+            given = {name: getattr(self, name) for name in ("suspects", "reference")}
+            source |= {k: str(pathlib.Path(v).absolute()) for k, v in given.items() if v}
         digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
         name = self.backbone + ("-ca" if self.cross_attention else "")
-        if self.mode in ("compare", "simulate", "benchmark"):
+        if self.mode in ("audit", "compare", "simulate", "benchmark"):
             name = "benchmark" if self.mode == "simulate" and self.grid else self.mode
         return str(pathlib.Path("runs") / f"{name}-{digest}")
 
-    def without_benchmark(self):
-        """The same without what only benchmarks read."""
-        return dataclasses.replace(
-            self, detectors=Config.detectors, shadow=Config.shadow, fold_seeds=Config.fold_seeds
-        )
+    def without_detectors(self):
+        """The same without what only benchmarks and audits read."""
+        unused = (DetectorSettings, AuditSettings)
+        defaults = {f.name: f.default for group in unused for f in dataclasses.fields(group)}
+        return dataclasses.replace(self, **defaults)
 
     def to_dict(self):
         """All settings as a JSON-ready dict."""

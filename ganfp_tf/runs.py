@@ -25,14 +25,15 @@ WRITTEN = (
     "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
     "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
     "copies", "systems", "comparison.csv", "comparison.md", "comparison.html", "victims",
-    "detectors", "benchmark.csv", "benchmark.md", "benchmark.html",
+    "detectors", "benchmark.csv", "benchmark.md", "benchmark.html", "controls", "report.html",
+    "audit.json", "audit_card.md",
 )  # fmt: skip
 # What a simulation writes: names that a user's own images may have, so only removed from its own.
 SIMULATED = (
     "victim.json", "manifest.csv", "truth.csv", "planted.csv", "images.png", "training", "test",
     "victim", "unrelated",
 )  # fmt: skip
-KINDS = ("compare", "simulate", "benchmark")  # modes whose folders hold nothing of another's
+KINDS = ("audit", "compare", "simulate", "benchmark")  # their folders hold nothing of others
 
 
 def folder_of(config):
@@ -99,6 +100,24 @@ def read_images(folder):
 def read_splits(folder):
     """The run's splits.csv."""
     return _read_csv(folder / "splits.csv", ["split_id", "path", "role", "label", "split"])
+
+
+def read_scores(folder):
+    """Scores of a run's test images, those of folds where there are any.
+
+    Returns:
+        DataFrame with split_id, name, patient, label, decision and score; scores of a split less
+        their mean on its validation images, as the evaluation has them.
+    """
+    text = {"split_id": str, "name": str, "patient": str}
+    frame = pd.read_csv(folder / "scores.csv", dtype=text, keep_default_na=False)
+    validation = frame[frame["split"] == "validation"].groupby("split_id")["score"].mean()
+    tested = frame[frame["split"] == "test"]
+    crossed = tested[tested["split_id"] != "main"]
+    if len(crossed):
+        centre = crossed["split_id"].map(validation)
+        return crossed.assign(score=crossed["score"] - centre).reset_index(drop=True)
+    return tested.reset_index(drop=True)
 
 
 def digest_of(path):

@@ -15,6 +15,7 @@ import pandas as pd
 from ganfp_tf.config import Config
 from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits
+from ganfp_tf.detectors.blind import BlindClassifier
 from ganfp_tf.detectors.clusters import ClusterRelations
 from ganfp_tf.detectors.copies_of_real import CopyThreshold
 from ganfp_tf.detectors.copy_space import CopyComparator, CopySpace
@@ -40,7 +41,7 @@ from ganfp_tf.detectors.stack import Mean, Stack
 from ganfp_tf.detectors.texture import TextureSpace
 from ganfp_tf.errors import UserError
 
-GROUPS = {"all", "classical"}
+GROUPS = ("fast", "classical", "all")
 OF_SHADOWS = ("shadow", "patient_regex", "window", "nifti_slice", "skip_unreadable")
 
 
@@ -99,6 +100,8 @@ class Entry:
     """Whether it trains a network, which takes minutes."""
     shadow: bool = False
     """Whether it needs shadow generators (--shadow)."""
+    slow: bool = False
+    """Whether it takes more than some seconds on 5000 images without training a network."""
 
     def title(self, config):
         """For people, in lower case."""
@@ -113,8 +116,8 @@ def _in_copies(make):
     return Entry(lambda config: make(_copies(config)), network=True)
 
 
-def _in(make, space):
-    return Entry(lambda config: make(space))
+def _in(make, space, slow=False):
+    return Entry(lambda config: make(space), slow=slow)
 
 
 MEMBERSHIP = {"supervision": "membership"} | {
@@ -127,6 +130,10 @@ COMPONENTS = GeneratedComponents(60)
 STACK_SIGNALS = (
     "calibrated_pixels", "hits_pixels", "density_components", "calibrated_reconstruction",
     "nearest_copies", "calibrated_copies", "hits_copies", "comparator_calibrated",
+)  # fmt: skip
+# One of each kind that needs no network: distance by patches, hits, density, reconstruction.
+FAST_SIGNALS = (
+    "patches_pixels", "hits_hash16", "density_components", "calibrated_reconstruction",
 )  # fmt: skip
 SHADOW_SIGNALS = (
     "shadow_nearest_pixels", "shadow_nearest_blur1", "shadow_hits_pixels", "shadow_nearest_copies",
@@ -145,7 +152,8 @@ def _stack(name, title, signals, kind, shadow=False):
     def make(config):
         return kind(name, title, tuple(DETECTORS[signal].make(config) for signal in signals))
 
-    return Entry(make, network=True, shadow=shadow)
+    network = any(DETECTORS[signal].network for signal in signals)
+    return Entry(make, network=network, shadow=shadow)
 
 
 def opened(config):
@@ -178,19 +186,19 @@ DETECTORS: dict[str, Entry] = {
     "density_components": Entry(lambda config: DensityRatio()),
     "authenticity_pixels": _in(InvertedAuthenticity, PIXELS),
     "copies_pixels": _in(CopyThreshold, PIXELS),
-    "classifier": Entry(lambda config: GeneratedClassifier()),
+    "classifier": Entry(lambda config: GeneratedClassifier(), slow=True),
     "reconstruction": Entry(lambda config: Reconstruction()),
     "calibrated_reconstruction": Entry(lambda config: Reconstruction(calibrated=True)),
     "clusters": Entry(lambda config: ClusterRelations()),
     "calibrated_texture": _in(CalibratedDistance, TextureSpace()),
     "hits_hash": _in(HitCount, HashSpace()),
     "hits_hash16": _in(HitCount, HashSpace(bits=16)),
-    "keypoints": Entry(lambda config: KeypointMatches()),
+    "keypoints": Entry(lambda config: KeypointMatches(), slow=True),
     "calibrated_frequency": _in(CalibratedDistance, FrequencySpace()),
     "calibrated_residual": _in(CalibratedDistance, NoiseResidualSpace()),
     "residual_fingerprint": Entry(lambda config: ResidualFingerprint()),
-    "nearest_encoder": _in(NearestDistance, EncoderStage()),
-    "hits_encoder": _in(HitCount, EncoderStage()),
+    "nearest_encoder": _in(NearestDistance, EncoderStage(), slow=True),
+    "hits_encoder": _in(HitCount, EncoderStage(), slow=True),
     "siamese_random": Entry(
         run=MEMBERSHIP | {"pairing": "random"}, run_title="Siamese, random pairs", network=True
     ),
@@ -216,6 +224,8 @@ DETECTORS |= {
     )
 }
 DETECTORS |= {
+    "fast_mean": _stack("fast_mean", "plain mean of four fast detectors", FAST_SIGNALS, Mean),
+    "fast_stack": _stack("fast_stack", "stack of four fast detectors", FAST_SIGNALS, Stack),
     "mean": _stack("mean", "plain mean of eight detectors", STACK_SIGNALS, Mean),
     "stack": _stack("stack", "stack of eight detectors", STACK_SIGNALS, Stack),
     "shadow_mean": _stack(
@@ -227,6 +237,7 @@ DETECTORS |= {
         shadow=True,
     ),
     "blind_pixels": Entry(lambda config: BlindDistance(PIXELS), control=True),
+    "blind_classifier": Entry(lambda config: BlindClassifier(), control=True),
 }  # fmt: skip
 
 
@@ -247,8 +258,9 @@ def parse_detectors(text: str, shadow: str = "") -> list[str]:
     """ "nearest_pixels,hits_pixels" -> the two names.
 
     Args:
-        text: names; "all", or "classical" for those without a network. Both leave out those that
-            need shadow generators where there are none.
+        text: names; or "all", "classical" for those without a network, "fast" for those of them
+            that take seconds. All three leave out those that need shadow generators where there
+            are none.
         shadow: --shadow.
 
     Raises:
@@ -259,7 +271,9 @@ def parse_detectors(text: str, shadow: str = "") -> list[str]:
     if len(names) == 1 and names[0] in GROUPS:
         return [
             name for name, entry in DETECTORS.items()
-            if (shadow or not entry.shadow) and not (names[0] == "classical" and entry.network)
+            if (shadow or not entry.shadow)
+            and not (names[0] != "all" and entry.network)
+            and not (names[0] == "fast" and entry.slow)
         ]  # fmt: skip
     for name in names:
         if name not in GROUPS and _entry(name).shadow and not shadow:
@@ -267,10 +281,10 @@ def parse_detectors(text: str, shadow: str = "") -> list[str]:
                 f"{name} needs shadow generators: say --shadow=PATH, or leave it out of "
                 "--detectors. --mode=simulate --shadows makes some."
             )
-    if not names or GROUPS & set(names) or len(set(names)) < len(names):
+    if not names or set(GROUPS) & set(names) or len(set(names)) < len(names):
         raise UserError(
-            "--detectors must be all or classical, or name at least one detector and each once, "
-            f"separated by commas. Received: {text!r}"
+            f"--detectors must be {', '.join(GROUPS[:-1])} or {GROUPS[-1]}, or name at least one "
+            f"detector and each once, separated by commas. Received: {text!r}"
         )
     return names
 

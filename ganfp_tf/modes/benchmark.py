@@ -81,7 +81,7 @@ def measure(data, place, names, config, title):
             shown = entry.title(own)
             label = f"{title}, {shown} on {name}"
             if entry.run:
-                changed = dataclasses.replace(own.without_benchmark(), **entry.run)
+                changed = dataclasses.replace(own.without_detectors(), **entry.run)
                 result, earlier = _siamese(changed, place / name / detector, label)
             else:
                 result, earlier = _classical(detector, images, place / name)

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 
-import pandas as pd
-
 from ganfp_tf import files, jobs, runs
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.errors import UserError
@@ -70,23 +68,8 @@ def read_row(system, folder):
 
 
 def read_scores(system, folder):
-    """Scores of the images that the systems are compared on, those of folds where there are any.
-
-    Returns:
-        DataFrame with split_id, name, patient, label, decision and score; scores of a split less
-        their mean on its validation images, as the evaluation has them.
-    """
-    text = {"split_id": str, "name": str, "patient": str}
-    frame = pd.read_csv(
-        folder / "systems" / system.folder / "scores.csv", dtype=text, keep_default_na=False
-    )
-    validation = frame[frame["split"] == "validation"].groupby("split_id")["score"].mean()
-    tested = frame[frame["split"] == "test"]
-    crossed = tested[tested["split_id"] != "main"]
-    if len(crossed):
-        centre = crossed["split_id"].map(validation)
-        return crossed.assign(score=crossed["score"] - centre).reset_index(drop=True)
-    return tested.reset_index(drop=True)
+    """`runs.read_scores` of a system."""
+    return runs.read_scores(folder / "systems" / system.folder)
 
 
 def _mean_of_seeds(systems, rows, scores, config):

@@ -34,8 +34,9 @@ def test_every_detector_is_frozen_and_keeps_the_protocol(name):
         detector.name = "other"
 
 
-def test_the_blind_one_is_the_control():
-    assert [name for name, entry in DETECTORS.items() if entry.control] == ["blind_pixels"]
+def test_the_blind_ones_are_the_controls():
+    controls = [name for name, entry in DETECTORS.items() if entry.control]
+    assert controls == ["blind_pixels", "blind_classifier"]
 
 
 def test_titles_differ():
@@ -89,12 +90,20 @@ def test_names_separated_by_commas(text, names):
     assert parse_detectors(text) == names
 
 
+def test_groups_hold_each_other():
+    fast, classical, all_of_them = (set(parse_detectors(t)) for t in ("fast", "classical", "all"))
+    assert fast < classical < all_of_them
+    assert classical - fast == {"classifier", "keypoints", "nearest_encoder", "hits_encoder"}
+    assert not any(DETECTORS[name].network for name in classical)
+    assert {"fast_mean", "fast_stack", "blind_pixels"} <= fast
+
+
 @pytest.mark.parametrize(
     "text", ["", " ,", "hits_pixels,hits_pixels", "all,hits_pixels", "hits_pixels,classical"]
 )
 def test_each_once_and_all_alone(text):
     with pytest.raises(
-        UserError, match="must be all or classical, or name at least one detector and each once"
+        UserError, match="must be fast, classical or all, or name at least one detector and each"
     ):
         parse_detectors(text)
 

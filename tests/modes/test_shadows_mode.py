@@ -165,7 +165,7 @@ def test_one_on_the_known_non_members(real, tmp_path, monkeypatch):
         (("--shadow_on=not_used",), "--shadow_on=not_used trains one shadow: say --shadows=1"),
         (("--shadows=0", "--shadow_on=not_used"), "--shadow_on=not_used goes with --shadows"),
         (("--gan_batch=11",), "would see 10 images of its 20"),
-        (("--shadow=x",), "--shadow goes with --mode=benchmark"),
+        (("--shadow=x",), "--shadow goes with --mode=audit or --mode=benchmark"),
         (("--mode=benchmark", "--data=x"), "go with --mode=simulate"),
     ],
 )
