@@ -18,6 +18,7 @@ from ganfp_tf.reports.canvas import (
     styled,
     titled,
 )
+from ganfp_tf.reports.tables import printable
 
 # The four figures of the paper's Table 1 and Figure 4.
 PAIR_FIGURES = {"f1": ("F1", USED), "precision": ("precision", UNUSED),
@@ -25,14 +26,20 @@ PAIR_FIGURES = {"f1": ("F1", USED), "precision": ("precision", UNUSED),
 
 
 @styled
-def auc_chart(rows, *, title, note=""):
+def auc_chart(rows, *, title, note="", above=False):
     """AUC with its interval, a line a system, and the line of chance.
 
     Args:
         rows: (name, value, low, high, quiet) each; a quiet one is drawn in grey.
         title, note: above the chart.
+        above: write the names above the intervals, for long ones: beside them they would leave
+            little room for the chart, and none at the width of a phone.
     """
-    figure, axes = titled(8.0, 1.3 + 0.34 * len(rows), title, note)
+    if above:
+        note = textwrap.fill(printable(note), 80)
+        figure, axes = titled(6.4, 1.5 + 0.46 * len(rows), title, note)
+    else:
+        figure, axes = titled(8.0, 1.3 + 0.34 * len(rows), title, note)
     places = np.arange(len(rows))[::-1]
     axes.axvline(0.5, color=LINE, linewidth=1, linestyle=DASHED)
     axes.annotate(
@@ -48,7 +55,16 @@ def auc_chart(rows, *, title, note=""):
             axes.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
         axes.plot(value, place, "o", color=color, markersize=6)
         axes.text(1.02, place, f"{value:.2f}", color=color, va="center")
-    axes.set_yticks(places, [name for name, *_ in rows])
+    if above:
+        axes.set_yticks([])
+        for place, (name, *_) in zip(places, rows, strict=True):
+            text = textwrap.shorten(printable(name), 80, placeholder=" …")
+            axes.text(
+                0, place + 0.25, text, va="bottom", fontsize=9.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )  # fmt: skip
+    else:
+        axes.set_yticks(places, [name for name, *_ in rows])
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="AUC")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -41,3 +41,16 @@ def test_pair_chart_has_bars_intervals_and_the_papers_marks():
     assert len(lines_of(axes)) == 15
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert sorted(labels) == ["F1", "accuracy", "precision", "recall", "the paper's"]
+
+
+def test_auc_chart_with_names_above_keeps_its_width_for_long_names():
+    rows = [("a\nname " * 20, 0.7, 0.6, 0.8, False), ("B", None, None, None, True)]
+    figure = bars.auc_chart(rows, title="T", note="n", above=True)
+    (axes,) = figure.axes
+    assert to_rgb(figure).std() > 0
+    assert figure.get_figwidth() == 6.4 and axes.get_position().width > 0.8
+    written = [text.get_text() for text in axes.texts]
+    assert "B" in written and any(
+        t.startswith("a name a name") and t.endswith("…") for t in written
+    )
+    assert not list(axes.get_yticks())

@@ -1,0 +1,10 @@
+"""The packaged JSON Schemas."""
+
+import importlib.resources
+import json
+
+
+def schema(name="audit"):
+    """The JSON Schema (draft 2020-12) of audit.json, as a dict."""
+    folder = importlib.resources.files("ganfp_tf.reports") / "schemas"
+    return json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
