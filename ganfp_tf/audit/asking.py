@@ -1,0 +1,114 @@
+"""A control's question, put to the detector that the verdict rests on."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.statistics.frames import evaluate_frame
+
+FEWEST = 4  # patients a side, below which no p could be below .05
+TOO_FEW = f"Not run: it needs {FEWEST} patients on either side, and there are fewer."
+FALSE_ALARMS = 0.05  # share of the other images that may score as high as a copy that is found
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """What a control found.
+
+    Attributes:
+        name: its key in audit.json.
+        title: for people.
+        kind: "negative" (nothing must be found) or "positive" (something must).
+        expected, found: sentences.
+        auc, low, high: of the control's own question; None where it could not be run.
+        p: of an AUC above 0.5, two-sided for the blind ones.
+        share: planted copies among the generated images, else None.
+        recovered: of the images whose copies were planted, the share that scores above all but 5 %
+            of the others; else None.
+        seconds: it took.
+    """
+
+    name: str
+    title: str
+    kind: str
+    expected: str
+    found: str = ""
+    auc: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    share: float | None = None
+    recovered: float | None = None
+    seconds: float = 0.0
+
+
+def answered(case, question, frame, generated=None, *, detector=None, two_sided=False):
+    """The question with the answer of a detector on the images `frame`, labelled by the control."""
+    if too_few(frame):
+        return dataclasses.replace(question, found=TOO_FEW)
+    asked = detector or _asked(case, frame)
+    scores = case.scores(asked, frame, generated, decide=False)
+    return _judged_by(case, question, scores, two_sided)
+
+
+def answered_in_parts(case, question, parts):
+    """As `answered`, for (frame, generated) each: scores are compared within a part only."""
+    if any(too_few(frame) for frame, _ in parts):
+        return dataclasses.replace(question, found=TOO_FEW)
+    scores = []
+    for number, (frame, generated) in enumerate(parts):
+        found = case.scores(_asked(case, frame), frame, generated, decide=False)
+        scores.append(found.assign(split_id=found["split_id"] + f" of {number}"))
+    return _judged_by(case, question, pd.concat(scores, ignore_index=True), False)
+
+
+def _judged_by(case, question, scores, two_sided):
+    evaluation = evaluate_frame(scores, case.config, strata="split_id")
+    interval, p = evaluation.intervals["auc_within"], evaluation.permutation.auc_p
+    if math.isnan(p) or math.isnan(evaluation.auc_within):
+        return dataclasses.replace(question, found="Not run: no fold had images of both sides.")
+    if two_sided:
+        turned = scores.assign(score=-scores["score"])
+        below = evaluate_frame(turned, case.config, strata="split_id").permutation.auc_p
+        p = min(1.0, 2.0 * min(p, below))
+    found = (
+        f"AUC {evaluation.auc_within:.2f} [{interval.low:.2f}, {interval.high:.2f}] over "
+        f"{len(scores)} images."
+    )
+    recovered = None
+    if question.share is not None:
+        recovered = _recovered(scores)
+        found += f" {recovered:.0%} of the copied images score above all but 5 % of the others."
+    return dataclasses.replace(
+        question, found=found, auc=evaluation.auc_within, low=interval.low, high=interval.high,
+        p=float(p), recovered=recovered,
+    )  # fmt: skip
+
+
+def _asked(case, frame):
+    """The primary detector; its label-free mean where the folds would be too small to fit it."""
+    detector = case.detector(case.primary)
+    patients = frame.groupby("label")["patient"].nunique()
+    if detector.uses_labels and patients.min() < max(2 * case.folds, 10):
+        return case.mean_of(case.primary)
+    return case.primary
+
+
+def too_few(frame):
+    patients = frame.groupby("label")["patient"].nunique().reindex([0, 1], fill_value=0)
+    return patients.min() < FEWEST
+
+
+def _recovered(scores):
+    """Share of label 1 that scores above all but FALSE_ALARMS of label 0."""
+    values, labels = scores["score"].to_numpy(), scores["label"].to_numpy()
+    limit = np.quantile(values[labels == 0], 1.0 - FALSE_ALARMS, method="higher")
+    return float((values[labels == 1] > limit).mean())
+
+
+def half_of(frame, rng):
+    """Whether each image is of a random half of the patients: (len(frame),) bool."""
+    codes, names = pd.factorize(frame["patient"])
+    return np.isin(codes, rng.permutation(len(names))[: len(names) // 2])

@@ -1,0 +1,232 @@
+"""What is audited: who is suspected, who is known to be unused, and by which detectors."""
+
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.data.catalog import Catalog, open_catalog
+from ganfp_tf.data.suspects import open_suspects
+from ganfp_tf.detectors import registry
+from ganfp_tf.detectors.crossfit import COLUMNS, cross_fitted_scores
+from ganfp_tf.detectors.fixed import Fixed
+from ganfp_tf.detectors.spaces import PixelStore
+from ganfp_tf.detectors.stack import Mean, Stack
+from ganfp_tf.errors import UserError
+
+FOLDS = 5  # where --folds says nothing
+# The detector that a verdict rests on is fixed before anything is scored: the first of these that
+# is among the detectors.
+WITH_LABELS = ("shadow_stack", "stack", "fast_stack")
+WITHOUT_LABELS = ("shadow_mean", "mean", "fast_mean")
+BLIND = ("blind_pixels", "blind_classifier")
+SUSPECT, REFERENCE, SIBLING = "suspect", "reference", "sibling"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Real images under suspicion, the generated ones, and detectors fitted to them.
+
+    Attributes:
+        kind: "labelled" (used against not used), "reference" (suspects against images known to be
+            unused), or "suspects" (suspects alone).
+        catalog: all images, with what could not be read and warnings.
+        real: the real ones: path, name, label, patient, part, digest and group, which is "suspect",
+            "reference" or, for an image known to be unused of a patient who is suspected,
+            "sibling". label is 1 for suspects and 0 for the others, whether it is known or only
+            the side they are on.
+        generated: the generated images.
+        names: detectors, in the registry's order.
+        config: the audit's Config.
+        folder: where networks are kept.
+    """
+
+    kind: str
+    catalog: Catalog
+    real: pd.DataFrame
+    generated: pd.DataFrame
+    names: tuple[str, ...]
+    config: object
+    folder: pathlib.Path
+    _fixed: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def labelled(self):
+        """Whether it is known which of the images were used."""
+        return self.kind == "labelled"
+
+    @property
+    def folds(self):
+        """Patient-disjoint folds of cross-fitting."""
+        return self.config.folds or FOLDS
+
+    @functools.cached_property
+    def store(self):
+        """The pixels of all images."""
+        return PixelStore(
+            window=self.config.window_range, nifti_slice=self.config.nifti_slice,
+            folder=str(self.folder / "networks"),
+        )  # fmt: skip
+
+    @property
+    def tested(self):
+        """Suspects and reference, without siblings."""
+        return self.real[self.real["group"] != SIBLING].reset_index(drop=True)
+
+    def group(self, name):
+        """The real images of one group."""
+        return self.real[self.real["group"] == name].reset_index(drop=True)
+
+    @functools.cached_property
+    def primary(self):
+        """The name of the detector that the verdict rests on."""
+        order = WITH_LABELS if self.labelled else WITHOUT_LABELS
+        for name in order:
+            if name in self.names:
+                return name
+        if len(self._stackable) == 1:
+            return self._stackable[0]
+        return "named_stack" if self.labelled else "named_mean"
+
+    @property
+    def _stackable(self):
+        """The detectors that a stack of all named ones is made of."""
+        found = []
+        for name in self.names:
+            entry = registry.DETECTORS[name]
+            if entry.control or entry.make is None:
+                continue
+            made = entry.make(self.config)
+            if not made.uses_labels and not isinstance(made, Mean):
+                found.append(name)
+        return found
+
+    def detector(self, name):
+        """The detector of this name: fitted once where it needs no label, else to be cross-fitted.
+
+        Beside the registry's there are "named_stack" and "named_mean" over all named detectors.
+        """
+        if name not in self._fixed:
+            made = self._made(name)
+            if isinstance(made, (Stack, Mean)):
+                parts = tuple(self.detector(signal.name) for signal in made.signals)
+                made = dataclasses.replace(made, signals=parts)
+            if not made.uses_labels:
+                hidden = self.real.assign(label=-1)
+                made = Fixed(made.fit(hidden, self.generated, self.store))
+            self._fixed[name] = made
+        return self._fixed[name]
+
+    def mean_of(self, name):
+        """The name of the detector that needs no label and has the signals of this one."""
+        if not self.detector(name).uses_labels:
+            return name
+        means = dict(zip(WITH_LABELS, WITHOUT_LABELS, strict=True)) | {"named_stack": "named_mean"}
+        return means.get(name, WITHOUT_LABELS[-1])
+
+    def _made(self, name):
+        if name not in ("named_stack", "named_mean"):
+            return registry.make_detector(name, self.config)
+        signals = tuple(registry.make_detector(each, self.config) for each in self._stackable)
+        kind, title = (Stack, "stack") if name == "named_stack" else (Mean, "plain mean")
+        return kind(name, f"{title} of the {len(signals)} detectors named", signals)
+
+    def scores(self, name, real=None, generated=None, *, decide=True):
+        """Scores real images, none of which had a part in how it was scored by its label.
+
+        Args:
+            name: a detector.
+            real: rows of `real` with labels; None: suspects and reference.
+            generated: generated images; None: those of the case.
+            decide: whether each is called used or not by the threshold of the other folds, where
+                the detector needs no label itself; the decision is else 0.
+
+        Returns:
+            DataFrame of crossfit.COLUMNS in the order of `real`.
+        """
+        real = self.tested if real is None else real.reset_index(drop=True)
+        generated = self.generated if generated is None else generated
+        detector = self.detector(name)
+        if detector.uses_labels or decide:
+            frame = pd.concat([real, generated], ignore_index=True)
+            return cross_fitted_scores(
+                detector, frame, self.store, folds=self.folds, seed=self.config.seed
+            )
+        score = detector.score(real.assign(label=-1), generated, self.store)
+        return real.assign(split_id="all", split="test", score=score, decision=0)[COLUMNS]
+
+    def scores_of_siblings(self, name):
+        """Scores of the siblings on the scale of `scores`: (siblings,) float64."""
+        siblings, known = self.group(SIBLING), self.tested
+        detector = self.detector(name)
+        if not detector.uses_labels:
+            return detector.score(siblings.assign(label=-1), self.generated, self.store)
+        # Weights of all folds together, less the mean as in crossfit.
+        prepared = detector
+        if hasattr(detector, "prepare"):
+            hidden = self.real.assign(label=-1)
+            prepared = detector.prepare(hidden, self.generated, self.store)
+        fitted = prepared.fit(known, self.generated, self.store)
+        found = fitted.score(siblings.assign(label=-1), self.generated, self.store)
+        usual = fitted.score(known.assign(label=-1), self.generated, self.store)
+        return np.asarray(found) - np.mean(usual)
+
+
+def open_case(config, folder):
+    """Lists and checks the images of an audit.
+
+    Args:
+        config: the audit's Config.
+        folder: its run folder, as a Path.
+
+    Raises:
+        UserError: images are missing or contradict themselves, or come from several generators.
+    """
+    if config.suspects:
+        catalog = open_suspects(config)
+        frame = catalog.frame
+        real = frame[frame["role"] == "real"].reset_index(drop=True)
+        kind = "reference" if config.reference else "suspects"
+        real = real.assign(label=real["side"])
+    else:
+        catalog, kind = open_catalog(config, "train"), "labelled"
+        real = catalog.labelled
+        _check_one_generator(real, catalog.generated)
+        real = real.assign(group=np.where(real["label"] == 1, SUSPECT, REFERENCE))
+    # An image of a suspected patient may look used though it was not: it is no fair reference.
+    shared = real["patient"].isin(set(real["patient"][real["group"] == SUSPECT]))
+    real.loc[shared & (real["group"] == REFERENCE), "group"] = SIBLING
+    real = real.assign(part="")
+    generated = catalog.generated.assign(part="")
+    names = _usable(registry.parse_detectors(config.detectors, config.shadow), kind, config)
+    return Case(kind, catalog, real, generated, tuple(names), config, folder)
+
+
+def _usable(names, kind, config):
+    """The names of the detectors that this kind of audit can ask, the blind controls among them."""
+    names = [*names, *(name for name in BLIND if name not in names)]
+    if kind == "labelled":
+        return names
+    kept = []
+    for name in names:
+        entry = registry.DETECTORS[name]
+        if entry.make is not None and not entry.make(config).uses_labels:
+            kept.append(name)
+    if not [name for name in kept if name not in BLIND]:
+        raise UserError(
+            f"--detectors={config.detectors} names only detectors that learn from labels, and with "
+            "--suspects there are none. Name others, or leave --detectors out."
+        )
+    return kept
+
+
+def _check_one_generator(real, generated):
+    parts = sorted(set(generated["part"]) & set(real["part"]))
+    if len(parts) > 1:
+        named = ", ".join(repr(part) for part in parts[:5])
+        raise UserError(
+            f"--data: an audit is of one generator, and {len(parts)} parts have generated images "
+            f"of their own: {named}. Name one of them: --data=FOLDER/PART."
+        )

@@ -1,0 +1,124 @@
+"""Controls of an audit: what must not be found, and what must be.
+
+Every control asks the very detector that the verdict rests on, cross-fitted in the same way, with
+the same signals.
+"""
+
+import dataclasses
+import pathlib
+import time
+
+import numpy as np
+
+from ganfp_tf.audit.asking import Control, answered, half_of
+from ganfp_tf.audit.case import BLIND, REFERENCE, SUSPECT
+from ganfp_tf.audit.made_controls import planted_control, stand_in_controls
+from ganfp_tf.data.suspects import open_generated
+from ganfp_tf.statistics.multiple import holm
+
+ALPHA = 0.05
+PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images
+
+
+def run_controls(case, kept):
+    """Runs every control that this kind of audit can have.
+
+    Args:
+        case: the `Case`.
+        kept: function (name, make) that gives what make() returned when it was first asked for.
+
+    Returns:
+        list of `Control`.
+    """
+    planned = [("members", lambda: _halves(case, SUSPECT, "members"))]
+    if case.kind != "suspects":
+        planned += [
+            ("non_members", lambda: _halves(case, REFERENCE, "non_members")),
+            *((name, lambda name=name: _blind(case, name)) for name in BLIND),
+            ("unrelated", lambda: _unrelated(case)),
+        ]
+    planned += [
+        (f"planted_{share:g}", lambda share=share: planted_control(case, share))
+        for share in PLANTED
+    ]
+    found = []
+    for name, run in planned:
+        stored = kept(name, lambda run=run: _timed(run))
+        found += [Control(**fields) for fields in stored]
+    return found
+
+
+def _timed(run):
+    started = time.monotonic()
+    found = run()
+    seconds = (time.monotonic() - started) / len(found)
+    return [dataclasses.asdict(each) | {"seconds": seconds} for each in found]
+
+
+def judged(controls, kind):
+    """Which controls passed: list of (control, p adjusted over its kind or None, passed or None).
+
+    The negative ones together raise a false alarm in at most 5 % of audits (Holm 1979). A positive
+    one passes where its AUC is above 0.5 by p < .05. What could not be run is neither; nor is a
+    copy that is not found among suspects alone (kind "suspects"), for those may all have been used.
+    """
+    tested = [c for c in controls if c.kind == "negative" and c.p is not None]
+    adjusted = dict(zip((c.name for c in tested), holm([c.p for c in tested]), strict=True))
+    rows = []
+    for control in controls:
+        p, passed = control.p, None
+        if p is not None and control.kind == "negative":
+            p = float(adjusted[control.name])
+            passed = p >= ALPHA
+        elif p is not None:
+            found = p < ALPHA
+            passed = True if found else (None if kind == "suspects" else False)
+        rows.append((control, p, passed))
+    return rows
+
+
+def _halves(case, group, name):
+    """One random half of the patients of a group, called used, against the other."""
+    who, title = {
+        "members": ("suspects", "Suspects against suspects"),
+        "non_members": ("images not used", "Not used against not used"),
+    }[name]
+    expected = f"One random half of the {who} must not look more used than the other: AUC 0.5."
+    frame = case.group(group)
+    first = half_of(frame, np.random.default_rng([case.config.seed, 1, len(name)]))
+    question = Control(name, title, "negative", expected)
+    return [answered(case, question, frame.assign(label=first.astype(int)))]
+
+
+def _blind(case, name):
+    """A detector that sees no generated image must not tell suspects from reference."""
+    key, title = {
+        "blind_pixels": ("blind_distance", "Blind: distance to other real images"),
+        "blind_classifier": ("blind_classifier", "Blind: classifier of the real images"),
+    }[name]
+    expected = (
+        "What never sees a generated image must not tell suspects from images not used: AUC 0.5. "
+        "If it does, the two differ of themselves, and any detector may find that instead."
+    )
+    question = Control(key, title, "negative", expected)
+    return [answered(case, question, case.tested, detector=name, two_sided=True)]
+
+
+def _unrelated(case):
+    """Generated images that owe nothing to the images that are asked for."""
+    folder = case.config.unrelated_generated or _simulated(case)
+    if not folder:
+        return stand_in_controls(case)
+    expected = (
+        "Against the images of a generator that saw none of them, suspects must not look used: "
+        "AUC 0.5."
+    )
+    question = Control("unrelated", "Unrelated generator", "negative", expected)
+    made = open_generated(folder, case.config, "--unrelated_generated")
+    return [answered(case, question, case.tested, made)]
+
+
+def _simulated(case):
+    """The unrelated generator that a simulation has left beside its victim, or ""."""
+    folder = pathlib.Path(case.config.data) / "unrelated"
+    return str(folder) if (folder / "manifest.csv").is_file() else ""

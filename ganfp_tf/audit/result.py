@@ -1,0 +1,274 @@
+"""What the scores of an audit show: the parts of audit.json that are figures."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.audit.case import SIBLING
+from ganfp_tf.detectors import registry
+from ganfp_tf.statistics import conformal
+from ganfp_tf.statistics.epsilon import epsilon_lower_bound
+from ganfp_tf.statistics.evaluation import ALPHA, POWER
+from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.intervals import majority_labels
+from ganfp_tf.statistics.low_rates import tpr_at_low_rates
+from ganfp_tf.statistics.metrics import auc_within
+from ganfp_tf.statistics.multiple import benjamini_hochberg
+from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
+from ganfp_tf.statistics.set_test import set_test
+from ganfp_tf.statistics.share import share_used
+
+FIGURES = ("kappa", "accuracy", "f1", "precision", "recall")  # of decisions: labels are needed
+CURVE = np.round(np.arange(0.50, 0.96, 0.01), 2)  # true AUC for which the power is told
+STACKS = ("mean", "stack")  # the ends of names that are no single attack
+
+
+def detector_rows(case, measured):
+    """The list `detectors` of audit.json."""
+    best = _best_classical(case, measured)
+    rows = []
+    for each in measured:
+        row = {
+            "name": each.name, "title": each.title, "primary": each.name == case.primary,
+            "control": each.control, "network": each.network, "uses_labels": each.uses_labels,
+            "seconds": each.seconds, "peak_bytes": each.peak_bytes, "auc": None, "p": None,
+            "tpr": None, "less_best": None, **dict.fromkeys(FIGURES),
+        }  # fmt: skip
+        if case.kind != "suspects":
+            evaluation = evaluate_frame(each.scores, case.config, strata="split_id").to_dict()
+            row |= {"auc": evaluation["metrics"]["auc_within"],
+                    "p": evaluation["permutation"]["auc_p"]}  # fmt: skip
+            if case.labelled:
+                row |= {name: evaluation["metrics"][name] for name in FIGURES}
+                row["tpr"] = _low_rates(each.scores, case.config)
+            if best and each.name != best.name:
+                row["less_best"] = _less(each, best, case.config)
+        rows.append(row)
+    return rows
+
+
+def judged_images(case, scores):
+    """Scores with a p and an adjusted p for each image, the table behind scores.csv.
+
+    A suspect's p is the share of the reference that scores at least as high, one added to both
+    (Bates et al. 2023); an image of the reference is held against the others. q is the p adjusted
+    over the suspects (Benjamini & Hochberg 1995), and an image is flagged where q is at most --fdr.
+
+    Args:
+        case: the `Case`.
+        scores: of the primary detector, in the order of `case.tested`.
+
+    Returns:
+        DataFrame: path, name, patient, digest, group, label (empty where it is not known), fold,
+        score, decision, p, q, flagged, patient_score; siblings are the last rows.
+    """
+    columns = ["path", "name", "patient", "digest", "group", "label"]
+    own = case.tested[columns].assign(
+        fold=scores["split_id"].to_numpy(), score=scores["score"].to_numpy(),
+        decision=scores["decision"].to_numpy(), p=math.nan, q=math.nan, flagged=False,
+    )  # fmt: skip
+    siblings = case.group(SIBLING)[columns]
+    if len(siblings):
+        found = case.scores_of_siblings(case.primary)
+        own = pd.concat(
+            [own, siblings.assign(fold="", score=found, decision=-1, p=math.nan, q=math.nan,
+                                  flagged=False)], ignore_index=True)  # fmt: skip
+    suspect = (own["group"] == "suspect").to_numpy()
+    reference = (own["group"] == "reference").to_numpy()
+    if reference.any():
+        values = own["score"].to_numpy()
+        own.loc[suspect, "p"] = conformal.conformal_p(values[suspect], values[reference])
+        if reference.sum() > 1:
+            own.loc[reference, "p"] = conformal.leave_one_out_p(values[reference])
+        p = own.loc[suspect, "p"].to_numpy()
+        own.loc[suspect, "q"] = benjamini_hochberg(p)
+        own.loc[suspect, "flagged"] = conformal.flag(p, case.config.fdr)
+    own["patient_score"] = own.groupby(["patient", "group"])["score"].transform("mean")
+    return own if case.labelled else own.assign(label=-1)
+
+
+def image_level(case, images):
+    """The part `images` of audit.json."""
+    if case.kind == "suspects":
+        return None
+    tested = int((images["group"] == "suspect").sum())
+    n0 = int((images["group"] == "reference").sum())
+    able = conformal.resolvable(n0, tested, case.config.fdr)
+    fewest = conformal.fewest_flagged(n0, tested, case.config.fdr)
+    note = (
+        f"The smallest p that {n0} images of the reference can give is "
+        f"{conformal.smallest_p(n0):.3f}: "
+    )
+    if able:
+        note += (
+            f"at least {fewest} of {tested} suspects must score above all of them before any can "
+            f"be named."
+        )
+    else:
+        note += (
+            "too large for any image to be named at a false discovery rate of "
+            f"{case.config.fdr:.0%}."
+        )
+    return {
+        "tested": tested, "flagged": int(images["flagged"].sum()), "fdr": case.config.fdr,
+        "smallest_p": conformal.smallest_p(n0), "resolvable": able, "note": note,
+    }  # fmt: skip
+
+
+def set_level(case, images):
+    """The parts `set` and `share` of audit.json."""
+    if case.kind == "suspects":
+        return None, None
+    suspects, reference = (images[images["group"] == g] for g in ("suspect", "reference"))
+    config = case.config
+    strata = np.concatenate([suspects["fold"], reference["fold"]])
+    found = set_test(
+        suspects["score"], reference["score"], suspects["patient"], reference["patient"],
+        permutations=config.permutations, confidence=config.confidence,
+        resamples=config.bootstrap, seed=config.seed, strata=strata,
+    )  # fmt: skip
+    share = share_used(
+        suspects["score"], reference["score"], suspect_patients=suspects["patient"],
+        reference_patients=reference["patient"], resamples=config.bootstrap,
+        confidence=config.confidence, seed=config.seed,
+    )  # fmt: skip
+    return (
+        {
+            **{name: getattr(found, name) for name in (
+                "welch_t", "welch_df", "welch_p", "permutation_p", "permutations", "suspects",
+                "reference")},
+            "difference": {"value": found.difference, "low": found.low, "high": found.high},
+            "unit": "patient",
+        },
+        {
+            "value": share.value, "low": share.low, "high": share.high, "method": share.method,
+            "note": "An estimate from below: used images that score no higher than unused ones "
+            "are not counted.",
+        },
+    )  # fmt: skip
+
+
+def patient_level(case, images):
+    """The part `patients` of audit.json: the mean of each patient's images."""
+    if case.kind == "suspects":
+        return None
+    tested = images[images["group"] != SIBLING]
+    pooled = tested.groupby(["patient", "group"], sort=False).agg(
+        score=("score", "mean"), decision=("decision", "mean"), split_id=("fold", "first"),
+    ).reset_index()  # fmt: skip
+    pooled = pooled.assign(
+        label=(pooled["group"] == "suspect").astype(int),
+        decision=(pooled["decision"] >= 0.5).astype(int),
+    )
+    evaluation = evaluate_frame(pooled, case.config, strata="split_id").to_dict()
+    return {
+        "n": len(pooled), "auc": evaluation["metrics"]["auc_within"],
+        "p": evaluation["permutation"]["auc_p"], "pooling": "mean of a patient's images",
+        "kappa": evaluation["metrics"]["kappa"] if case.labelled else None,
+        "tpr": _low_rates(pooled, case.config) if case.labelled else None,
+    }  # fmt: skip
+
+
+def sibling_level(case, images):
+    """The part `siblings` of audit.json: unused images of suspected patients."""
+    siblings = images[images["group"] == SIBLING]
+    if siblings.empty:
+        return None
+    rows = images[images["group"].isin((SIBLING, "reference"))]
+    labels = (rows["group"] == SIBLING).astype(int)
+    frame = rows.assign(label=labels, decision=labels)
+    evaluation = evaluate_frame(frame, case.config).to_dict()
+    return {
+        "images": len(siblings), "patients": siblings["patient"].nunique(),
+        "auc": evaluation["metrics"]["auc"], "p": evaluation["permutation"]["auc_p"],
+        "note": "Images known to be unused of patients who are suspected, against those of other "
+        "patients. Where they score higher, the generator gives away patients, not only images. "
+        "They are in no other figure.",
+    }  # fmt: skip
+
+
+def power(case, images, auc):
+    """The part `power` of audit.json; auc: the primary detector's FIGURE."""
+    if case.kind == "suspects":
+        return None
+    tested = images[images["group"] != SIBLING]
+    codes = pd.factorize(tested["patient"])[0]
+    labels = majority_labels((tested["group"] == "suspect").to_numpy().astype(int), codes)
+    used, unused = int(labels.sum()), int((1 - labels).sum())
+    curve = [[float(a), power_at(float(a), used, unused, ALPHA)] for a in CURVE]
+    needed, seen = significant_auc(used, unused, ALPHA), detectable_auc(used, unused, ALPHA, POWER)
+    found = "With so few patients no AUC could have been told from chance."
+    if not math.isnan(seen):
+        found = (
+            f"With {used} and {unused} patients, a detector whose true AUC is {seen:.2f} would be "
+            f"found with probability {POWER:.0%}; measured was {auc['value']:.2f}."
+        )
+    return {
+        "significant_auc": needed, "detectable_auc": seen, "alpha": ALPHA, "power": POWER,
+        "suspects": used, "reference": unused, "curve": curve, "found": found,
+    }  # fmt: skip
+
+
+def epsilon(case, images):
+    """The part `epsilon` of audit.json: decisions of patients, thresholds from other folds."""
+    if not case.labelled:
+        return None
+    tested = images[images["group"] != SIBLING]
+    called = tested.groupby(["patient", "label"])["decision"].mean().reset_index()
+    decision = called["decision"] >= 0.5
+    used = called["label"] == 1
+    found = epsilon_lower_bound(
+        int((decision & used).sum()), int(used.sum()), int((decision & ~used).sum()),
+        int((~used).sum()), confidence=case.config.confidence,
+    )  # fmt: skip
+    return {
+        "low": found.low, "confidence": case.config.confidence, "delta": 0.0,
+        "true_positives": int((decision & used).sum()), "used": int(used.sum()),
+        "false_positives": int((decision & ~used).sum()), "unused": int((~used).sum()),
+        "note": "A generator with a smaller epsilon could not have been told apart so well. It "
+        "holds for this attack alone and takes patients to be drawn for training independently.",
+    }  # fmt: skip
+
+
+def _low_rates(scores, config):
+    found = tpr_at_low_rates(
+        scores["label"], scores["score"], scores["patient"], confidence=config.confidence,
+        resamples=config.bootstrap, seed=config.seed,
+    )  # fmt: skip
+    names = ("fpr", "value", "low", "high", "exact_low", "exact_high", "resolvable",
+             "false_positives", "negatives")  # fmt: skip
+    return [{name: getattr(rate, name) for name in names} for rate in found]
+
+
+def _best_classical(case, measured):
+    """The single attack without a network that has the highest AUC, picked with hindsight."""
+    if case.kind == "suspects":
+        return None
+    single = [each for each in measured if _is_classical(each.name)]
+    return max(single, key=_auc, default=None)
+
+
+def _is_classical(name):
+    entry = registry.DETECTORS.get(name)
+    learned = not entry or entry.control or entry.network or entry.shadow
+    return not learned and name.rsplit("_", 1)[-1] not in STACKS
+
+
+def _auc(each):
+    scores = each.scores
+    return auc_within(scores["label"], scores["score"], scores["split_id"])
+
+
+def _less(each, best, config):
+    folds = pd.factorize(each.scores["split_id"])[0]
+    found = paired_bootstrap(
+        each.scores["label"], each.scores["score"], best.scores["score"],
+        pd.factorize(each.scores["patient"])[0], strata=folds, resamples=config.bootstrap,
+        confidence=config.confidence, seed=config.seed,
+    )  # fmt: skip
+    return {
+        "other": best.name, "difference": found.difference, "low": found.low, "high": found.high,
+        "p": found.p, "method": "paired bootstrap",
+    }  # fmt: skip

@@ -1,0 +1,125 @@
+"""--mode=audit: every detector, every control, one report."""
+
+import datetime
+import json
+import time
+
+import pandas as pd
+
+from ganfp_tf import __version__, files, runs
+from ganfp_tf.audit import controls, panel, pictures, result, summary, words
+from ganfp_tf.audit.case import open_case
+from ganfp_tf.reports import audit_card, audit_page, canvas
+from ganfp_tf.reports.audit_card import SCHEMA_ID
+from ganfp_tf.statistics import verdict
+from ganfp_tf.statistics.evaluation import ALPHA
+
+CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence", "unrelated_generated")
+
+
+def run(config):
+    """Audits and writes the report; returns the exit code that the gates ask for."""
+    started = time.monotonic()
+    folder = runs.folder_of(config)
+    case = open_case(config, folder)
+    frame = pd.concat([case.real, case.generated], ignore_index=True)
+    runs.start(config, frame.assign(fast=frame["fast"]))
+    print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
+    kept = panel.Kept(case)
+    measured = panel.measure(case, kept)
+    asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
+    asked["primary"] = case.primary
+
+    def control(name, make):
+        print(f"control: {name}", flush=True)
+        return kept(f"controls/{name}", asked, make)
+
+    found = controls.judged(controls.run_controls(case, control), case.kind)
+    audit, images, entries = assemble(case, measured, found)
+    audit |= {"seconds": time.monotonic() - started, "peak_bytes": panel.peak_bytes()}
+    write(case, audit, measured, images, entries)
+    print("", words.spoken(audit), sep="\n")
+    print(f"written: {folder}/report.html, audit.json, scores.csv and audit_card.md")
+    return audit["gate"]["exit_code"]
+
+
+def assemble(case, measured, found):
+    """What is known, as the dict of audit.json; the images' table; the riskiest images.
+
+    Args:
+        case: the `Case`.
+        measured: list of `panel.Measured`, the primary detector first.
+        found: what `controls.judged` returned.
+    """
+    config = case.config
+    rows = result.detector_rows(case, measured)
+    images = result.judged_images(case, measured[0].scores)
+    one_by_one = result.image_level(case, images)
+    together, share = result.set_level(case, images)
+    power = result.power(case, images, rows[0]["auc"])
+    auc = rows[0]["auc"] or dict.fromkeys(("value", "low", "high"))
+    judged = verdict.judge(
+        kind=case.kind, p=rows[0]["p"], auc=auc["value"],
+        auc_low=auc["low"], auc_high=auc["high"],
+        detectable_auc=power and power["detectable_auc"], alpha=ALPHA,
+        failed=[(c.title, words.why(c)) for c, _, passed in found if passed is False],
+        not_run=[c.title for c, _, passed in found if passed is None],
+        confidence=config.confidence, n_flagged=one_by_one["flagged"] if one_by_one else 0,
+        fdr=config.fdr,
+    )  # fmt: skip
+    code, why = verdict.gate(
+        judged.code, auc["value"], fail_above_auc=config.fail_above_auc or None,
+        fail_on_evidence=config.fail_on_evidence,
+    )  # fmt: skip
+    entries = summary.riskiest(case, images)
+    failed = [c.name for c, _, passed in found if passed is False]
+    audit = {
+        "schema": SCHEMA_ID, "ganfp": __version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "question": summary.question(case),
+        "verdict": {"code": judged.code, "headline": judged.headline,
+                    "because": list(judged.because), "not_shown": list(judged.not_shown),
+                    "failed_controls": failed},
+        "gate": {"fail_above_auc": config.fail_above_auc or None,
+                 "fail_on_evidence": config.fail_on_evidence, "exit_code": code, "why": why},
+        "primary": case.primary, "confidence": config.confidence, "alpha": ALPHA,
+        "fdr": config.fdr, "resamples": config.bootstrap, "permutations": config.permutations,
+        "folds": case.folds, "seed": config.seed, "detectors": rows, "images": one_by_one,
+        "set": together, "power": power, "share": share,
+        "patients": result.patient_level(case, images),
+        "siblings": result.sibling_level(case, images), "epsilon": result.epsilon(case, images),
+        "controls": [_control_row(*each) for each in found], "data": summary.data(case),
+        "riskiest": summary.riskiest_rows(entries, case.kind), "method": words.method(case),
+        "limits": words.limits(case), "settings": config.to_dict(),
+        "environment": runs.environment(),
+    }  # fmt: skip
+    return audit, images, entries
+
+
+def write(case, audit, measured, images, entries):
+    """Writes the report and its parts into the run folder."""
+    folder = case.folder
+    columns = {each.name: each.scores["score"].to_numpy() for each in measured}
+    table = pd.concat([images, summary.best_matches(case, images)], axis=1)
+    for name, scores in columns.items():
+        table.loc[: len(scores) - 1, name] = scores
+    files.write_csv(folder / "scores.csv", table.drop(columns=["path", "digest"]))
+    drawn = pictures.draw(case, audit, measured, images, entries)
+    for picture in (*(p for p in drawn.values() if not isinstance(p, list)),
+                    *(picture for picture, _ in drawn["riskiest"])):  # fmt: skip
+        canvas.save(picture.figure, folder / picture.path)
+    # As it is read back: numbers that are not finite are null in both.
+    files.write_json(folder / "audit.json", audit)
+    audit = files.read_json(folder / "audit.json")
+    files.write_text(folder / "audit_card.md", audit_card.audit_card(audit))
+    files.write_text(folder / "report.html", audit_page.as_html(audit, drawn))
+
+
+def _control_row(control, adjusted, passed):
+    figure = {"value": control.auc, "low": control.low, "high": control.high}
+    return {
+        "name": control.name, "title": control.title, "kind": control.kind,
+        "auc": None if control.auc is None else figure, "p": control.p, "adjusted_p": adjusted,
+        "passed": passed, "expected": control.expected, "found": control.found,
+        "seconds": control.seconds, "share": control.share, "recovered": control.recovered,
+    }  # fmt: skip
