@@ -1,4 +1,4 @@
-"""A control's question, put to the detector that the verdict rests on."""
+"""A control's question, put to the detector that the verdict rests on, or to its signals."""
 
 import dataclasses
 import math
@@ -48,23 +48,13 @@ def answered(case, question, frame, generated=None, *, detector=None, two_sided=
     """The question with the answer of a detector on the images `frame`, labelled by the control."""
     if too_few(frame):
         return dataclasses.replace(question, found=TOO_FEW)
-    asked = detector or _asked(case, frame)
+    asked = detector or _asked(case, frame, generated)
     scores = case.scores(asked, frame, generated, decide=False)
-    return _judged_by(case, question, scores, two_sided)
+    return judged_by(case, question, scores, two_sided)
 
 
-def answered_in_parts(case, question, parts):
-    """As `answered`, for (frame, generated) each: scores are compared within a part only."""
-    if any(too_few(frame) for frame, _ in parts):
-        return dataclasses.replace(question, found=TOO_FEW)
-    scores = []
-    for number, (frame, generated) in enumerate(parts):
-        found = case.scores(_asked(case, frame), frame, generated, decide=False)
-        scores.append(found.assign(split_id=found["split_id"] + f" of {number}"))
-    return _judged_by(case, question, pd.concat(scores, ignore_index=True), False)
-
-
-def _judged_by(case, question, scores, two_sided):
+def judged_by(case, question, scores, two_sided=False):
+    """The question with the answer that these scores give; labels are the control's."""
     evaluation = evaluate_frame(scores, case.config, strata="split_id")
     interval, p = evaluation.intervals["auc_within"], evaluation.permutation.auc_p
     if math.isnan(p) or math.isnan(evaluation.auc_within):
@@ -87,11 +77,16 @@ def _judged_by(case, question, scores, two_sided):
     )  # fmt: skip
 
 
-def _asked(case, frame):
-    """The primary detector; its label-free mean where the folds would be too small to fit it."""
-    detector = case.detector(case.primary)
+def _asked(case, frame, generated):
+    """Who answers: the primary detector, or the mean of its signals.
+
+    Where labels that mean nothing are fitted, held-out images come out a little below chance,
+    because what the other folds have more of a held-out fold has less of. Against other generated
+    images the mean is asked, which fits no label: its AUC is 0.5 where there is nothing, and a
+    failure is not hidden. So is it where the folds would be too small to fit anything.
+    """
     patients = frame.groupby("label")["patient"].nunique()
-    if detector.uses_labels and patients.min() < max(2 * case.folds, 10):
+    if generated is not None or patients.min() < max(2 * case.folds, 10):
         return case.mean_of(case.primary)
     return case.primary
 

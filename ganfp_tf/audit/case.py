@@ -86,8 +86,8 @@ class Case:
         for name in order:
             if name in self.names:
                 return name
-        if len(self._stackable) == 1:
-            return self._stackable[0]
+        if len(self._stackable) < 2:
+            return self._stackable[0] if self._stackable else _judges(self.names)[0]
         return "named_stack" if self.labelled else "named_mean"
 
     @property
@@ -198,6 +198,11 @@ def open_case(config, folder):
     # An image of a suspected patient may look used though it was not: it is no fair reference.
     shared = real["patient"].isin(set(real["patient"][real["group"] == SUSPECT]))
     real.loc[shared & (real["group"] == REFERENCE), "group"] = SIBLING
+    if kind != "suspects" and not (real["group"] == REFERENCE).any():
+        raise UserError(
+            "--data: all images known to be unused are of patients who have used ones as well. "
+            "An audit compares used images with those of other patients: add some."
+        )
     real = real.assign(part="")
     generated = catalog.generated.assign(part="")
     names = _usable(registry.parse_detectors(config.detectors, config.shadow), kind, config)
@@ -206,20 +211,24 @@ def open_case(config, folder):
 
 def _usable(names, kind, config):
     """The names of the detectors that this kind of audit can ask, the blind controls among them."""
-    names = [*names, *(name for name in BLIND if name not in names)]
-    if kind == "labelled":
-        return names
-    kept = []
-    for name in names:
-        entry = registry.DETECTORS[name]
-        if entry.make is not None and not entry.make(config).uses_labels:
-            kept.append(name)
-    if not [name for name in kept if name not in BLIND]:
+    kept = [*names, *(name for name in BLIND if name not in names)]
+    if kind != "labelled":
+        entries = {name: registry.DETECTORS[name] for name in kept}
+        kept = [n for n, e in entries.items() if e.make and not e.make(config).uses_labels]
+    if not _judges(kept):
+        lost = "" if kind == "labelled" else " or learn from labels, which --suspects do not have"
         raise UserError(
-            f"--detectors={config.detectors} names only detectors that learn from labels, and with "
-            "--suspects there are none. Name others, or leave --detectors out."
+            f"--detectors={config.detectors}: an audit needs a detector that can be asked for its "
+            f"controls too. Those named are controls, Siamese runs of their own{lost}. Name "
+            "others, or leave --detectors out."
         )
     return kept
+
+
+def _judges(names):
+    """The detectors that a verdict can rest on: neither controls nor runs of their own."""
+    entries = {name: registry.DETECTORS[name] for name in names}
+    return [name for name, entry in entries.items() if entry.make and not entry.control]
 
 
 def _check_one_generator(real, generated):

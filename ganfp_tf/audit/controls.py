@@ -1,7 +1,7 @@
 """Controls of an audit: what must not be found, and what must be.
 
-Every control asks the very detector that the verdict rests on, cross-fitted in the same way, with
-the same signals.
+Random halves are asked of the very detector that the verdict rests on, cross-fitted in the same
+way; where other generated images are needed, the plain mean of its signals answers.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from ganfp_tf.data.suspects import open_generated
 from ganfp_tf.statistics.multiple import holm
 
 ALPHA = 0.05
+REMARK = " More than chance, but too little to explain the finding."
 PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images
 
 
@@ -55,12 +56,23 @@ def _timed(run):
     return [dataclasses.asdict(each) | {"seconds": seconds} for each in found]
 
 
-def judged(controls, kind):
+def judged(controls, kind, lowest=None):
     """Which controls passed: list of (control, p adjusted over its kind or None, passed or None).
 
-    The negative ones together raise a false alarm in at most 5 % of audits (Holm 1979). A positive
-    one passes where its AUC is above 0.5 by p < .05. What could not be run is neither; nor is a
-    copy that is not found among suspects alone (kind "suspects"), for those may all have been used.
+    A negative one fails where its AUC lies above 0.5 by p < .05 (a blind one: on either side);
+    together they raise a false alarm in at most 5 % of audits (Holm 1979). The unrelated generator
+    is asked in the units of the finding itself, so it fails only if it could explain it: if the
+    interval of its AUC reaches that of the finding. Else what it found is told, and the finding
+    stands for what is beyond it.
+
+    A positive one passes where its AUC is above 0.5 by p < .05. What could not be run is neither;
+    nor is a copy that is not found among suspects alone (kind "suspects"), for those may all have
+    been used.
+
+    Args:
+        controls: list of `Control`.
+        kind: of the case.
+        lowest: lower end of the interval of the primary detector's AUC; None where there is none.
     """
     tested = [c for c in controls if c.kind == "negative" and c.p is not None]
     adjusted = dict(zip((c.name for c in tested), holm([c.p for c in tested]), strict=True))
@@ -70,11 +82,24 @@ def judged(controls, kind):
         if p is not None and control.kind == "negative":
             p = float(adjusted[control.name])
             passed = p >= ALPHA
+            if not passed and control.name == "unrelated" and control.high < (lowest or 0.0):
+                control, passed = dataclasses.replace(control, found=control.found + REMARK), True
         elif p is not None:
             found = p < ALPHA
             passed = True if found else (None if kind == "suspects" else False)
         rows.append((control, p, passed))
     return rows
+
+
+def remarks(judged):
+    """What a control that passed found all the same: sentences."""
+    return [
+        f'In the control "{control.title}" suspects look used for another reason than use (AUC '
+        f"{control.auc:.2f}): the AUC of the finding is too high by about as much, and lies above "
+        "it by more than their intervals."
+        for control, _, _ in judged
+        if control.found.endswith(REMARK)
+    ]
 
 
 def _halves(case, group, name):

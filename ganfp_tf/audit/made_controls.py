@@ -11,24 +11,32 @@ import tempfile
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.asking import Control, answered, answered_in_parts, half_of, too_few
+from ganfp_tf.audit.asking import (
+    FEWEST,
+    TOO_FEW,
+    Control,
+    answered,
+    half_of,
+    judged_by,
+    too_few,
+)
 from ganfp_tf.audit.case import REFERENCE, SUSPECT
 from ganfp_tf.simulation import copies
 from ganfp_tf.simulation.stand_in import stand_in, write_images
 
-FEWEST_PLANTED = 8  # images with copies, below which their being found or not says too little
+FEWEST_PLANTED = 5  # images with copies, below which their being found or not says too little
 MOST_PLANTED = 50  # real images that are copied
-MOST_MADE = 2000  # images of a stand-in generator
-TEXTURES = 200  # generated images whose fine structure the stand-in's images borrow
+MOST_MADE = 1000  # images of a stand-in generator
+DRAWS = 3  # of the halves that stand-in generators are made from
 
 
 def stand_in_controls(case):
-    """Images made from one half of the suspects; the other half must not look used in them."""
-    suspects, reference = case.group(SUSPECT), case.group(REFERENCE)
-    rng = np.random.default_rng([case.config.seed, 2])
-    of_suspects, of_reference = half_of(suspects, rng), half_of(reference, rng)
-    count = min(MOST_MADE, len(case.generated))
-    texture = _squares(case, case.generated.iloc[rng.permutation(len(case.generated))[:TEXTURES]])
+    """Images made from one half of the suspects; the other half must not look used in them.
+
+    Asked of `DRAWS` draws of the halves, so that the answer does not hang on one of them: every
+    image is asked for once a draw, against images to which it owes nothing, and its scores are
+    averaged. The same for the half that the images are made from.
+    """
     other = Control(
         "unrelated", "Stand-in generator, the other half", "negative",
         "Images made from one half of the suspects stand in for an unrelated generator. The other "
@@ -40,26 +48,40 @@ def stand_in_controls(case):
         "The half of the suspects that the stand-in's images are made from must look used, or the "
         "control above could see nothing.",
     )  # fmt: skip
+    suspects, reference = case.group(SUSPECT), case.group(REFERENCE)
+    if min(suspects["patient"].nunique(), reference["patient"].nunique()) < 2 * FEWEST:
+        return [dataclasses.replace(question, found=TOO_FEW) for question in (other, own)]
+    rng = np.random.default_rng([case.config.seed, 2])
+    asked = {"other": [], "own": []}
     with _folder(case) as folder:
-        halves = []
-        for side in (False, True):
-            squares = _squares(case, suspects[of_suspects == side])
-            made = write_images(
-                folder / str(int(side)), stand_in(squares, count, texture=texture, rng=rng), "made"
-            )
-            # Half of the images not used with each, so that every image is asked for once.
-            unused = reference[of_reference == side].assign(label=0)
-            halves.append((side, unused, made))
+        for draw in range(DRAWS):
+            halves = half_of(suspects, rng), half_of(reference, rng)
+            for side in (False, True):
+                squares = _squares(case, suspects[halves[0] == side])
+                images = stand_in(squares, min(MOST_MADE, len(case.generated)), rng=rng)
+                made = write_images(folder / f"{draw}_{int(side)}", images, "made")
+                # Half of the images not used with each, so that they are asked for once as well.
+                unused = reference[halves[1] == side].assign(label=0)
+                for which, mine in (("other", halves[0] != side), ("own", halves[0] == side)):
+                    frame = pd.concat([suspects[mine].assign(label=1), unused], ignore_index=True)
+                    asked[which].append(_standardised(case, frame, made))
+        return [judged_by(case, other, _averaged(asked["other"])),
+                judged_by(case, own, _averaged(asked["own"]))]  # fmt: skip
 
-        def asked(own):
-            """(frame, generated) of both halves; own: those that the images are made from."""
-            return [
-                (pd.concat([suspects[of_suspects == (side == own)].assign(label=1), unused]), made)
-                for side, unused, made in halves
-            ]
 
-        return [answered_in_parts(case, other, asked(False)),
-                answered_in_parts(case, own, asked(True))]  # fmt: skip
+def _standardised(case, frame, made):
+    """Scores in units of those of the images not used: two parts have scales of their own."""
+    scores = case.scores(case.mean_of(case.primary), frame, made, decide=False)
+    unused = scores["score"][scores["label"] == 0]
+    spread = max(float(unused.std(ddof=0)), 1e-9)
+    return scores.assign(score=(scores["score"] - unused.mean()) / spread)
+
+
+def _averaged(parts):
+    """The mean score of each image over the draws, with label, patient, decision and split_id."""
+    scores = pd.concat(parts, ignore_index=True)
+    keys = ["name", "patient", "label", "decision", "split_id"]
+    return scores.groupby(keys, sort=False, as_index=False)["score"].mean()
 
 
 def planted_control(case, percent):

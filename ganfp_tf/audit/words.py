@@ -32,9 +32,10 @@ def method(case):
             "false alarms.",
         ]
     lines.append(
-        "Negative controls ask the same detector where nothing is to be found, positive ones where "
-        "copies were planted. Negative controls together raise a false alarm in at most 5 % of "
-        "audits (Holm)."
+        "Negative controls ask where nothing is to be found: random halves of the same detector, "
+        "other generated images of the plain mean of its signals. Positive ones ask where copies "
+        "were planted. Negative controls together raise a false alarm in at most 5 % of audits "
+        "(Holm)."
     )
     return lines
 

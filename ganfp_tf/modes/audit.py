@@ -34,8 +34,7 @@ def run(config):
         print(f"control: {name}", flush=True)
         return kept(f"controls/{name}", asked, make)
 
-    found = controls.judged(controls.run_controls(case, control), case.kind)
-    audit, images, entries = assemble(case, measured, found)
+    audit, images, entries = assemble(case, measured, controls.run_controls(case, control))
     audit |= {"seconds": time.monotonic() - started, "peak_bytes": panel.peak_bytes()}
     write(case, audit, measured, images, entries)
     print("", words.spoken(audit), sep="\n")
@@ -43,13 +42,13 @@ def run(config):
     return audit["gate"]["exit_code"]
 
 
-def assemble(case, measured, found):
+def assemble(case, measured, answers):
     """What is known, as the dict of audit.json; the images' table; the riskiest images.
 
     Args:
         case: the `Case`.
         measured: list of `panel.Measured`, the primary detector first.
-        found: what `controls.judged` returned.
+        answers: what `controls.run_controls` returned.
     """
     config = case.config
     rows = result.detector_rows(case, measured)
@@ -58,6 +57,7 @@ def assemble(case, measured, found):
     together, share = result.set_level(case, images)
     power = result.power(case, images, rows[0]["auc"])
     auc = rows[0]["auc"] or dict.fromkeys(("value", "low", "high"))
+    found = controls.judged(answers, case.kind, auc["low"])
     judged = verdict.judge(
         kind=case.kind, p=rows[0]["p"], auc=auc["value"],
         auc_low=auc["low"], auc_high=auc["high"],
@@ -78,8 +78,8 @@ def assemble(case, measured, found):
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "question": summary.question(case),
         "verdict": {"code": judged.code, "headline": judged.headline,
-                    "because": list(judged.because), "not_shown": list(judged.not_shown),
-                    "failed_controls": failed},
+                    "because": [*judged.because, *controls.remarks(found)],
+                    "not_shown": list(judged.not_shown), "failed_controls": failed},
         "gate": {"fail_above_auc": config.fail_above_auc or None,
                  "fail_on_evidence": config.fail_on_evidence, "exit_code": code, "why": why},
         "primary": case.primary, "confidence": config.confidence, "alpha": ALPHA,

@@ -21,17 +21,17 @@ SHARE = 0.7  # of the source in a blend, at least
 SMOOTH = 1.0 / 64.0  # deviation of the Gaussian, of the side: a pixel at 64
 
 
-def stand_in(images, count, *, texture=None, rng):
+def stand_in(images, count, *, rng):
     """What a generator that memorised `images` would draw.
 
     Each is a blend of one of them, of which it holds 70 to 100 percent, and one of its five
-    nearest others; slightly turned, shifted, scaled and shaded (`copies.change`), smoothed, and
-    given the fine structure of a random image of `texture`.
+    nearest others; slightly turned, shifted, scaled and shaded (`copies.change`), and smoothed.
+    Nothing of an audited generator's images is in it, not even their fine structure: what that
+    generator memorised would come with it.
 
     Args:
         images: `(N, size, size)` uint8; each is the source as often as any other, give or take one.
         count: images to make.
-        texture: `(M, size, size)` uint8 of the audited generator; None leaves the images smooth.
         rng: `numpy.random.Generator`.
 
     Returns:
@@ -48,8 +48,6 @@ def stand_in(images, count, *, texture=None, rng):
             share = rng.uniform(SHARE, 1.0)
             blend = share * blend + (1.0 - share) * images[rng.choice(near[source])]
         drawn = ndimage.gaussian_filter(change(blend, rng).astype("float64"), deviation)
-        if texture is not None:
-            drawn += _fine(texture[rng.integers(len(texture))], deviation, rng)
         made[place] = np.clip(np.rint(drawn), 0, 255)
     return made
 
@@ -77,17 +75,6 @@ def write_images(folder, images, prefix):
             "digest": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
         }
     )  # fmt: skip
-
-
-def _fine(image, deviation, rng):
-    """What smoothing takes away, moved by a quarter to three quarters of the side around.
-
-    Left in its place, it would draw outlines of what the audited generator memorised: on victim_a
-    that lifted the AUC of the other half by 0.02 in one detector of four.
-    """
-    side, image = image.shape[0], image.astype("float64")
-    fine = image - ndimage.gaussian_filter(image, deviation)
-    return np.roll(fine, rng.integers(side // 4, side - side // 4, 2), axis=(0, 1))
 
 
 def _nearest(images):

@@ -38,14 +38,13 @@ def test_each_source_is_repeated_as_often_give_or_take_one(count):
 
 def test_the_generator_decides():
     first, again, other = (
-        stand_in(known(), 9, texture=noise(3), rng=np.random.default_rng(seed))
-        for seed in (3, 3, 4)
+        stand_in(known(), 9, rng=np.random.default_rng(seed)) for seed in (3, 3, 4)
     )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 class Still:
-    """Shares of 70 percent, no move, no noise; the last neighbour, a shift of 3 for textures."""
+    """Shares of 70 percent, no move, no noise; the last neighbour."""
 
     def permutation(self, count):
         return np.arange(count)
@@ -58,9 +57,6 @@ class Still:
 
     def choice(self, options):
         return options[-1]
-
-    def integers(self, low, high=None, size=None):
-        return 0 if size is None else np.full(size, 3)
 
 
 def test_a_blend_by_hand():
@@ -75,23 +71,12 @@ def test_a_blend_by_hand():
     assert (stand_in(images[:1], 3, rng=Still()) == 100).all()
 
 
-def test_texture_is_fine_and_out_of_place():
-    flat = np.full((1, 64, 64), 100, "uint8")
-    spot = np.zeros((1, 64, 64), "uint8")
-    spot[0, 5, 6] = 100
-    made = stand_in(flat, 1, texture=spot, rng=Still())[0].astype(int)
-    # 1 / (2 pi) of the spot is left where a Gaussian of one pixel smooths it; moved by 3 and 3.
-    assert np.unravel_index(made.argmax(), made.shape) == (8, 9)
-    assert made.max() == 100 + round(100 * (1 - 0.159))
-    assert (stand_in(flat, 1, texture=flat, rng=Still()) == 100).all()
-
-
 def test_the_half_it_is_made_of_looks_used_and_the_other_half_does_not():
     """On pictures that differ in nothing: the mean over six draws of 15 + 15 against 30."""
     sees, other = [], []
     for seed in range(6):
         images = known(60, seed=seed)
-        made = stand_in(images[:15], 300, texture=noise(20), rng=np.random.default_rng(seed))
+        made = stand_in(images[:15], 300, rng=np.random.default_rng(seed))
         store = Pictures()
         real, rows = store.add(images / 255.0), store.add(made / 255.0, "generated")
         found = make_detector("calibrated_pixels").fit(real, rows, store).score(real, rows, store)
@@ -125,7 +110,6 @@ def test_on_a_victim(shared_data, tmp_path, capsys):
     """Half of victim_a's members; 8 draws gave 0.54 on average for the other half, 0.50 to 0.58."""
     frame = load_catalog(shared_data / "victim_a", progress=False).frame
     real, store = frame[frame.role == "real"].reset_index(drop=True), PixelStore()
-    generated = frame[frame.role == "generated"]
 
     def gray(rows):
         return np.rint(255 * store.pixels(rows)).astype("uint8").reshape(-1, 64, 64)
@@ -133,7 +117,7 @@ def test_on_a_victim(shared_data, tmp_path, capsys):
     rng = np.random.default_rng(0)
     half, rest = np.split(rng.permutation(np.flatnonzero(real.label == 1)), 2)
     others = np.flatnonzero(real.label == 0)
-    images = stand_in(gray(real.iloc[half]), 1000, texture=gray(generated[:200]), rng=rng)
+    images = stand_in(gray(real.iloc[half]), 1000, rng=rng)
     made = write_images(tmp_path, images, "stand_in")
     hidden = real.assign(label=-1)
     found = make_detector("calibrated_pixels").fit(hidden, made, store).score(hidden, made, store)
