@@ -1,7 +1,13 @@
-"""Where a command's time goes: laps by name, told at its end."""
+"""Where a command's time goes: laps by name, told at its end. And its memory."""
 
 import contextlib
+import sys
 import time
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 
 class Clock:
@@ -25,3 +31,11 @@ class Clock:
         total = time.monotonic() - self._started
         parts = [f"{name} {seconds:.0f}" for name, seconds in self.laps.items()]
         return f"seconds: {', '.join([*parts, f'in all {total:.0f}'])}"
+
+
+def peak_bytes():
+    """Most memory this process has held so far; 0 where the system does not say."""
+    if resource is None:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

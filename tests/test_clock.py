@@ -32,3 +32,8 @@ def test_what_fails_has_taken_its_time(now):
         now.seconds += 4.0
         raise ValueError("no")
     assert watch.laps == {"export": 4.0}
+
+
+def test_memory_is_that_of_this_process():
+    held = bytearray(64 * 2**20)
+    assert clock.peak_bytes() > len(held)

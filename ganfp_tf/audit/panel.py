@@ -3,13 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import resource
-import sys
 import time
 
 import pandas as pd
 
 from ganfp_tf import __version__, files, jobs, progress, runs
+from ganfp_tf.clock import peak_bytes
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.spaces import contents
 
@@ -104,12 +103,6 @@ def measure(case, kept):
             found.append(Measured(scores=scores, **value))
             bar.update()
     return found
-
-
-def peak_bytes():
-    """Most memory this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _scored(case, name):

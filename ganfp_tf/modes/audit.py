@@ -9,6 +9,7 @@ import pandas as pd
 from ganfp_tf import __version__, files, runs
 from ganfp_tf.audit import controls, panel, pictures, result, summary, words
 from ganfp_tf.audit.case import open_case
+from ganfp_tf.clock import peak_bytes
 from ganfp_tf.reports import audit_card, audit_page, canvas
 from ganfp_tf.reports.audit_card import SCHEMA_ID
 from ganfp_tf.statistics import verdict
@@ -35,7 +36,7 @@ def run(config):
         return kept(f"controls/{name}", asked, make)
 
     audit, images, entries = assemble(case, measured, controls.run_controls(case, control))
-    audit |= {"seconds": time.monotonic() - started, "peak_bytes": panel.peak_bytes()}
+    audit |= {"seconds": time.monotonic() - started, "peak_bytes": peak_bytes()}
     write(case, audit, measured, images, entries)
     print("", words.spoken(audit), sep="\n")
     print(f"written: {folder}/report.html, audit.json, scores.csv and audit_card.md")

@@ -4,14 +4,13 @@ import dataclasses
 import functools
 import json
 import pathlib
-import resource
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 
 from ganfp_tf import files, grids, jobs, runs
+from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import registry
@@ -169,7 +168,7 @@ def _classical(name, images, folder):
     scores = found[0]
     evaluation = evaluate_frame(scores, config, strata=strata).to_dict()
     result = {
-        "seconds": time.monotonic() - started, "peak_bytes": _peak_bytes(),
+        "seconds": time.monotonic() - started, "peak_bytes": peak_bytes(),
         "evaluation": evaluation, "auc_seeds": [_auc_within(each) for each in found],
         "settings": settings,
     }  # fmt: skip
@@ -183,12 +182,6 @@ def _auc_within(scores):
     weights = np.ones((1, len(scores)))
     labels, values = scores["label"].to_numpy(dtype=int), scores["score"].to_numpy(dtype=float)
     return float(weighted_auc_within(labels, values, folds, weights)[0])
-
-
-def _peak_bytes():
-    """Most memory this process has held so far; each detector is charged with its forerunners."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _siamese(config, place, title):
