@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.audit.pooled import permuted_p
 from ganfp_tf.statistics.frames import evaluate_frame
 
 FEWEST = 4  # patients a side, below which no p could be below .05
@@ -23,7 +24,8 @@ class Control:
         kind: "negative" (nothing must be found) or "positive" (something must).
         expected, found: sentences.
         auc, low, high: of the control's own question; None where it could not be run.
-        p: of an AUC above 0.5, two-sided for the blind ones.
+        p: of an AUC above 0.5, labels being exchanged between patients; two-sided for the blind
+            ones.
         share: planted copies among the generated images, else None.
         recovered: of the images whose copies were planted, the share that scores above all but 5 %
             of the others; else None.
@@ -56,12 +58,11 @@ def answered(case, question, frame, generated=None, *, detector=None, two_sided=
 def judged_by(case, question, scores, two_sided=False):
     """The question with the answer that these scores give; labels are the control's."""
     evaluation = evaluate_frame(scores, case.config, strata="split_id")
-    interval, p = evaluation.intervals["auc_within"], evaluation.permutation.auc_p
+    interval, p = evaluation.intervals["auc_within"], permuted_p(scores, case.config)
     if math.isnan(p) or math.isnan(evaluation.auc_within):
         return dataclasses.replace(question, found="Not run: no fold had images of both sides.")
     if two_sided:
-        turned = scores.assign(score=-scores["score"])
-        below = evaluate_frame(turned, case.config, strata="split_id").permutation.auc_p
+        below = permuted_p(scores.assign(score=-scores["score"]), case.config)
         p = min(1.0, 2.0 * min(p, below))
     found = (
         f"AUC {evaluation.auc_within:.2f} [{interval.low:.2f}, {interval.high:.2f}] over "
@@ -70,7 +71,7 @@ def judged_by(case, question, scores, two_sided=False):
     recovered = None
     if question.share is not None:
         recovered = _recovered(scores)
-        found += f" {recovered:.0%} of the copied images score above all but 5 % of the others."
+        found += f" {recovered:.0%} of the copied images score above all but 5% of the others."
     return dataclasses.replace(
         question, found=found, auc=evaluation.auc_within, low=interval.low, high=interval.high,
         p=float(p), recovered=recovered,

@@ -94,9 +94,9 @@ def judged(controls, kind, lowest=None):
 def remarks(judged):
     """What a control that passed found all the same: sentences."""
     return [
-        f'In the control "{control.title}" suspects look used for another reason than use (AUC '
-        f"{control.auc:.2f}): the AUC of the finding is too high by about as much, and lies above "
-        "it by more than their intervals."
+        f'In the control "{control.title}" suspects look used for another reason than use, with '
+        f"an AUC of {control.auc:.2f}. That is a part of the finding, not the whole: the interval "
+        "of the finding lies above it."
         for control, _, _ in judged
         if control.found.endswith(REMARK)
     ]
@@ -108,10 +108,12 @@ def _halves(case, group, name):
         "members": ("suspects", "Suspects against suspects"),
         "non_members": ("images not used", "Not used against not used"),
     }[name]
-    expected = f"One random half of the {who} must not look more used than the other: AUC 0.5."
+    expected = f"One random half of the {who} must not look more used than the other: AUC 0.5"
+    if case.detector(case.primary).uses_labels:
+        expected += ", or somewhat below, because weights are fitted to labels that mean nothing"
     frame = case.group(group)
     first = half_of(frame, np.random.default_rng([case.config.seed, 1, len(name)]))
-    question = Control(name, title, "negative", expected)
+    question = Control(name, title, "negative", expected + ".")
     return [answered(case, question, frame.assign(label=first.astype(int)))]
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from ganfp_tf.audit.asking import (
     FEWEST,
-    TOO_FEW,
     Control,
     answered,
     half_of,
@@ -50,7 +49,8 @@ def stand_in_controls(case):
     )  # fmt: skip
     suspects, reference = case.group(SUSPECT), case.group(REFERENCE)
     if min(suspects["patient"].nunique(), reference["patient"].nunique()) < 2 * FEWEST:
-        return [dataclasses.replace(question, found=TOO_FEW) for question in (other, own)]
+        few = f"Not run: it needs {2 * FEWEST} patients on either side, and there are fewer."
+        return [dataclasses.replace(question, found=few) for question in (other, own)]
     rng = np.random.default_rng([case.config.seed, 2])
     asked = {"other": [], "own": []}
     with _folder(case) as folder:
@@ -95,9 +95,9 @@ def planted_control(case, percent):
     copied, others = base.iloc[chosen], base[~half]
     frame = pd.concat([copied.assign(label=1), others.assign(label=0)], ignore_index=True)
     question = Control(
-        f"planted_{percent:g}", f"Planted copies, {percent:g} %", "positive",
+        f"planted_{percent:g}", f"Planted copies, {percent:g}%", "positive",
         f"{count} slightly changed copies of {len(chosen)} of the {who} take the place of "
-        f"{percent:g} % of the generated images: those {len(chosen)} must look used.",
+        f"{percent:g}% of the generated images: those {len(chosen)} must look used.",
         share=percent / 100.0,
     )  # fmt: skip
     if too_few(frame):

@@ -53,8 +53,8 @@ class Kept:
     def __init__(self, case):
         config = case.config
         decides = {name: getattr(config, name) for name in (*DECIDING, *OF_RUNS)}
-        real = case.real.sort_values(["digest", "patient", "group"])
-        listed = real[["digest", "patient", "group"]].to_csv(index=False)
+        # In their order and with their names, for scores are kept in this order.
+        listed = case.real[["name", "digest", "patient", "group"]].to_csv(index=False)
         decides |= {"ganfp": __version__, "real": listed, "generated": contents(case.generated)}
         text = json.dumps(decides, sort_keys=True)
         self.folder, self.key = case.folder, hashlib.sha256(text.encode()).hexdigest()

@@ -74,7 +74,7 @@ def _roc(case, audit, measured):
     )  # fmt: skip
     alt = (
         "ROC curves on logarithmic axes; the table of detectors holds the rates of found images "
-        "at 10, 5, 1 and 0.1 % false alarms."
+        "at 10, 5, 1 and 0.1% false alarms."
     )
     return Picture(figure, "figures/roc.png", alt)
 
@@ -85,7 +85,7 @@ def _scores(case, audit, images):
     threshold, note = None, ""
     if len(reference):
         threshold = float(np.quantile(reference, 0.95, method="higher"))
-        note = f"line: 5 % of the {named[REFERENCE]} score above it; filled: named one by one"
+        note = f"line: 5% of the {named[REFERENCE]} score above it; filled: named one by one"
     names = {group: named[group] for group in (SUSPECT, REFERENCE, SIBLING)
              if (images["group"] == group).any()}  # fmt: skip
     figure = audit_plots.scores_by_image(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit.case import SIBLING
+from ganfp_tf.audit.pooled import permuted_p, pooled
 from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal
 from ganfp_tf.statistics.epsilon import epsilon_lower_bound
@@ -39,7 +40,7 @@ def detector_rows(case, measured):
         if case.kind != "suspects":
             evaluation = evaluate_frame(each.scores, case.config, strata="split_id").to_dict()
             row |= {"auc": evaluation["metrics"]["auc_within"],
-                    "p": evaluation["permutation"]["auc_p"]}  # fmt: skip
+                    "p": _known(permuted_p(each.scores, case.config))}  # fmt: skip
             if case.labelled:
                 row |= {name: evaluation["metrics"][name] for name in FIGURES}
                 row["tpr"] = _low_rates(each.scores, case.config)
@@ -155,19 +156,14 @@ def patient_level(case, images):
     if case.kind == "suspects":
         return None
     tested = images[images["group"] != SIBLING]
-    pooled = tested.groupby(["patient", "group"], sort=False).agg(
-        score=("score", "mean"), decision=("decision", "mean"), split_id=("fold", "first"),
-    ).reset_index()  # fmt: skip
-    pooled = pooled.assign(
-        label=(pooled["group"] == "suspect").astype(int),
-        decision=(pooled["decision"] >= 0.5).astype(int),
-    )
-    evaluation = evaluate_frame(pooled, case.config, strata="split_id").to_dict()
+    sides = (tested["group"] == "suspect").astype(int)
+    means = pooled(tested.assign(label=sides, split_id=tested["fold"]))
+    evaluation = evaluate_frame(means, case.config, strata="split_id").to_dict()
     return {
-        "n": len(pooled), "auc": evaluation["metrics"]["auc_within"],
+        "n": len(means), "auc": evaluation["metrics"]["auc_within"],
         "p": evaluation["permutation"]["auc_p"], "pooling": "mean of a patient's images",
         "kappa": evaluation["metrics"]["kappa"] if case.labelled else None,
-        "tpr": _low_rates(pooled, case.config) if case.labelled else None,
+        "tpr": _low_rates(means, case.config) if case.labelled else None,
     }  # fmt: skip
 
 
@@ -178,11 +174,12 @@ def sibling_level(case, images):
         return None
     rows = images[images["group"].isin((SIBLING, "reference"))]
     labels = (rows["group"] == SIBLING).astype(int)
-    frame = rows.assign(label=labels, decision=labels)
+    # Of one fold: siblings are scored by all folds together.
+    frame = rows.assign(label=labels, decision=labels, split_id="all")
     evaluation = evaluate_frame(frame, case.config).to_dict()
     return {
         "images": len(siblings), "patients": siblings["patient"].nunique(),
-        "auc": evaluation["metrics"]["auc"], "p": evaluation["permutation"]["auc_p"],
+        "auc": evaluation["metrics"]["auc"], "p": _known(permuted_p(frame, case.config)),
         "note": "Images known to be unused of patients who are suspected, against those of other "
         "patients. Where they score higher, the generator gives away patients, not only images. "
         "They are in no other figure.",
@@ -240,6 +237,10 @@ def _low_rates(scores, config):
     names = ("fpr", "value", "low", "high", "exact_low", "exact_high", "resolvable",
              "false_positives", "negatives")  # fmt: skip
     return [{name: getattr(rate, name) for name in names} for rate in found]
+
+
+def _known(p):
+    return None if math.isnan(p) else p
 
 
 def _best_classical(case, measured):

@@ -72,10 +72,12 @@ def data(case):
     for name, rows in groups.items():
         more = int(rows.duplicated("digest").sum())
         if more:
-            doubled.append(f"{counted(more, 'file')} of the {name} repeat another one of them.")
+            repeat = "repeats" if more == 1 else "repeat"
+            doubled.append(f"{counted(more, 'file')} of the {name} {repeat} another one of them.")
     verbatim = int(case.generated["digest"].isin(set(case.real["digest"])).sum())
     if verbatim:
-        doubled.append(f"{counted(verbatim, 'generated file')} is a real one, byte by byte.")
+        real = "is a real one" if verbatim == 1 else "are real ones"
+        doubled.append(f"{counted(verbatim, 'generated file')} {real}, byte by byte.")
     return {
         "counts": counts, "sizes": [[size, int(count)] for size, count in sizes.items()],
         "duplicates": doubled, "warnings": list(case.catalog.warnings),

@@ -24,8 +24,8 @@ def method(case):
     if case.kind != "suspects":
         lines += [
             f"Intervals: {config.confidence:.0%}, {config.bootstrap} resamples of patients. p: "
-            f"{config.permutations} permutations of patients, (1 + b) / (1 + B). Rates at few "
-            "false alarms also have Clopper-Pearson intervals, and are not given where the images "
+            f"{config.permutations} permutations of patients, each with the mean of its images, "
+            "(1 + b) / (1 + B). Rates at few false alarms also have Clopper-Pearson intervals, and are not given where the images "
             "not used are too few for one false alarm.",
             "Images are named one by one by their p against the images not used, adjusted by "
             f"Benjamini and Hochberg: at most {config.fdr:.0%} of those named are expected to be "
@@ -34,7 +34,7 @@ def method(case):
     lines.append(
         "Negative controls ask where nothing is to be found: random halves of the same detector, "
         "other generated images of the plain mean of its signals. Positive ones ask where copies "
-        "were planted. Negative controls together raise a false alarm in at most 5 % of audits "
+        "were planted. Negative controls together raise a false alarm in at most 5% of audits "
         "(Holm)."
     )
     return lines

@@ -114,7 +114,7 @@ def _resolution(rates):
     if coarse and coarse[0]["negatives"]:
         n = coarse[0]["negatives"]
         yield Block("note", (
-            f"Not resolvable: one of {amount(n, 'image')} that were not used is {per_cent(1 / n)}, "
+            f"Not resolvable: one of {amount(n, 'image')} that were not used is {100 / n:.2g}%, "
             f"so a false positive rate of {' or '.join(per_cent(r['fpr']) for r in coarse)} "
             "cannot be told from none here."
         ))  # fmt: skip
@@ -128,8 +128,8 @@ def _riskiest(audit, pictures):
     tested = any(entry["p"] is not None for _, entry in entries)
     yield Block("text", (
         "Each image beside the generated ones nearest to it and, where there is one, beside the "
-        "nearest real image of another patient. Likeness is not proof of use: images of the same "
-        "organ resemble each other."
+        "real image of another patient that is about as near. Likeness is not proof of use: images "
+        "of the same organ resemble each other."
         + ("" if tested else " This is a ranking: none of these images has been tested.")
     ))  # fmt: skip
     yield Block("riskiest", entries)

@@ -123,8 +123,8 @@ def _measured(p, auc, low, high, alpha, confidence, suspect):
         chance = f"just below {alpha:g}"
     return (
         f"Of {suspect} and an image known to be unused, drawn at random, the first scores higher "
-        f"in {100 * auc:.0f} % of cases (AUC {auc:.3f}, {100 * confidence:g} % interval {low:.3f} "
-        f"to {high:.3f}); chance is 50 %.",
+        f"in {100 * auc:.0f}% of cases (AUC {auc:.3f}, {100 * confidence:g}% interval {low:.3f} "
+        f"to {high:.3f}); chance is 50%.",
         "If the generated images held no trace of use, a difference as large as this one would "
         f"come about with a probability of {chance}; less than {alpha:g} counts as evidence.",
     )
@@ -156,7 +156,7 @@ def _weigh(p, low, high, detectable, alpha, enough, power):
             "The images in question score clearly lower than those known to be unused, which use "
             "does not explain: look for another difference between the two groups."
         )
-    chance = f"{100 * power:.0f} %"
+    chance = f"{100 * power:.0f}%"
     if detectable > enough:
         reasons.append(
             f"There are too few patients for this to mean much: a true AUC below {detectable:.3f} "
@@ -219,7 +219,7 @@ def _not_shown(code, kind):
 
 def _flagged(n_flagged, fdr, code):
     images = "1 image is" if n_flagged == 1 else f"{n_flagged} images are"
-    text = f"{images} flagged one by one, of which {100 * fdr:g} % at most are expected to be wrong"
+    text = f"{images} flagged one by one, of which {100 * fdr:g}% at most are expected to be wrong"
     if code == "evidence":
         return f"{text}."
     return (

@@ -23,9 +23,9 @@ def test_evidence():
     verdict = judge(**CLEAR, n_flagged=7)
     assert (verdict.code, verdict.headline) == ("evidence", "Evidence that the images were used")
     words = " ".join(verdict.because)
-    assert "72 % of cases (AUC 0.720, 95 % interval 0.650 to 0.790); chance is 50 %" in words
+    assert "72% of cases (AUC 0.720, 95% interval 0.650 to 0.790); chance is 50%" in words
     assert "probability of 0.001; less than 0.05 counts as evidence" in words
-    assert "7 images are flagged one by one, of which 5 % at most" in words
+    assert "7 images are flagged one by one, of which 5% at most" in words
     assert any("beyond those that are flagged" in s for s in verdict.not_shown)
     assert verdict.failed_controls == ()
 
@@ -33,7 +33,7 @@ def test_evidence():
 def test_no_evidence():
     verdict = judge(**NOTHING)
     assert (verdict.code, verdict.headline) == ("no_evidence", "No evidence of use at this power")
-    assert "a true AUC of 0.600 is noticed with a probability of 80 %" in verdict.because[-1]
+    assert "a true AUC of 0.600 is noticed with a probability of 80%" in verdict.because[-1]
     assert verdict.not_shown[0].startswith("That the images were not used:")
     assert any("other attacks" in s for s in verdict.not_shown)
     assert any("other images of the same patients" in s for s in verdict.not_shown)

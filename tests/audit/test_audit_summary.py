@@ -1,0 +1,219 @@
+"""What was audited, and which images look used most."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ganfp_tf.audit import panel, result, summary
+from ganfp_tf.errors import UserError
+from tests.audit.small_cases import opened, write, write_patients
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """10 used patients of two images each and 10 others; one used patient has siblings."""
+    root = tmp_path_factory.mktemp("summary")
+    data = write_patients(root / "data", 10, 10, per_patient=2, both=1)
+    return opened(data, root / "run", detectors="nearest_pixels")
+
+
+@pytest.fixture(scope="module")
+def images(small):
+    return result.judged_images(small, small.scores("nearest_pixels"))
+
+
+@pytest.fixture(scope="module")
+def entries(small, images):
+    return summary.riskiest(small, images)
+
+
+def apart(case, name, other):
+    """Root mean square of the gray values of two images, read by Pillow."""
+    paths = pd.concat([case.real, case.generated]).set_index("name")["path"]
+    one, two = (np.asarray(Image.open(paths[n])).astype(float) / 255.0 for n in (name, other))
+    return float(np.sqrt(np.mean((one - two) ** 2)))
+
+
+def test_counts_sizes_and_digests(small):
+    found = summary.data(small)
+    assert found["counts"] == [
+        ["used images", 20, 10], ["images not used", 20, 10], ["siblings", 2, 1],
+        ["generated images", 40, None],
+    ]  # fmt: skip
+    assert found["sizes"] == [["16x16", 82]]
+    assert found["duplicates"] == [] and found["unreadable"] == []
+    assert any("1 patients have used and not used" in line for line in found["warnings"])
+    names = [name for name, _ in found["digests"]]
+    assert names == ["used images", "images not used", "siblings", "generated images"]
+    files = [path.read_bytes() for path in small.catalog_folder.glob("alike_*.png")] if hasattr(
+        small, "catalog_folder"
+    ) else [open(path, "rb").read() for path in small.group("sibling")["path"]]  # fmt: skip
+    each = sorted(hashlib.sha256(content).hexdigest() for content in files)
+    assert dict(found["digests"])["siblings"] == hashlib.sha256("".join(each).encode()).hexdigest()
+
+
+def test_a_digest_hangs_on_neither_names_nor_order(small):
+    upside_down = dataclasses.replace(
+        small, real=small.real.iloc[::-1].assign(name="x"), generated=small.generated.iloc[::-1]
+    )
+    assert summary.data(upside_down)["digests"] == summary.data(small)["digests"]
+    fewer = dataclasses.replace(small, generated=small.generated.iloc[1:])
+    assert summary.data(fewer)["digests"][-1] != summary.data(small)["digests"][-1]
+    assert summary.data(fewer)["digests"][:-1] == summary.data(small)["digests"][:-1]
+
+
+def doubled(case, real=(), generated=(), verbatim=0):
+    """The case with files whose content is that of the first of their kind."""
+    frames = {}
+    for name, rows in (("real", real), ("generated", generated)):
+        frame = getattr(case, name).copy()
+        frame.loc[list(rows), "digest"] = frame["digest"].iloc[0]
+        frames[name] = frame
+    frames["generated"].loc[1:verbatim, "digest"] = case.real["digest"].iloc[-1]
+    return summary.data(dataclasses.replace(case, **frames))["duplicates"]
+
+
+def test_sentences_on_files_that_repeat_others(small):
+    # The first of `real` is an image not used: it comes first by name.
+    first = small.real["group"].iloc[0]
+    name = summary.names_of("labelled")[first]
+    same = small.real.index[small.real["group"] == first]
+    assert doubled(small, real=same[1:2]) == [f"1 file of the {name} repeats another one of them."]
+    assert doubled(small, real=same[1:4]) == [f"3 files of the {name} repeat another one of them."]
+    assert doubled(small, generated=[5, 6]) == [
+        "2 files of the generated images repeat another one of them."
+    ]
+    assert doubled(small, verbatim=1) == ["1 generated file is a real one, byte by byte."]
+    assert doubled(small, verbatim=2) == [
+        "1 file of the generated images repeats another one of them.",
+        "2 generated files are real ones, byte by byte.",
+    ]
+
+
+def test_the_riskiest_come_first_and_are_suspects(small, images, entries):
+    scores = [entry.score for entry in entries]
+    assert len(entries) == 8 and scores == sorted(scores, reverse=True)
+    used = images[images["group"] == "suspect"]
+    assert scores == sorted(used["score"], reverse=True)[:8]
+    assert {entry.name for entry in entries} <= set(used["name"])
+    row = used.set_index("name").loc[entries[0].name]
+    assert (entries[0].p, entries[0].q) == (row["p"], row["q"])
+    assert entries[0].flagged == row["flagged"] and entries[0].patient == row["patient"]
+
+
+def test_the_nearest_generated_images_are_the_nearest(small, entries):
+    for entry in entries[:3]:
+        by_hand = sorted((apart(small, entry.name, n), n) for n in small.generated["name"])
+        assert [name for name, _, _ in entry.generated] == [name for _, name in by_hand[:3]]
+        for (_, distance, gray), (expected, name) in zip(entry.generated, by_hand, strict=False):
+            assert distance == pytest.approx(expected, abs=1e-5)
+            path = small.generated.set_index("name")["path"][name]
+            assert np.array_equal(gray, np.asarray(Image.open(path)))
+
+
+def test_the_neighbour_is_of_another_patient_and_about_as_far(small, entries):
+    for entry in entries:
+        name, patient, distance, _ = entry.neighbour
+        others = small.real[small.real["patient"] != entry.patient]
+        assert patient != entry.patient and name in set(others["name"])
+        wanted = entry.generated[0][1]
+        gaps = [abs(apart(small, entry.name, other) - wanted) for other in others["name"]]
+        assert abs(distance - wanted) == pytest.approx(min(gaps), abs=1e-5)
+
+
+def test_a_patient_alone_has_no_neighbour(small, images):
+    mine = small.real["patient"] == "u0"
+    case = dataclasses.replace(small, real=small.real[mine].reset_index(drop=True))
+    found = summary.riskiest(case, images[images["patient"] == "u0"].reset_index(drop=True))
+    assert [entry.neighbour for entry in found] == [None, None]
+    assert [row["neighbour"] for row in summary.riskiest_rows(found, "labelled")] == [None, None]
+
+
+def test_the_list_that_audit_json_holds(entries):
+    rows = summary.riskiest_rows(entries, "reference")
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert rows[0]["group"] == "suspects" and len(rows[0]["generated"]) == 3
+    assert set(rows[0]["neighbour"]) == {"name", "patient", "distance"}
+    assert summary.riskiest_rows(entries, "labelled")[0]["group"] == "used images"
+
+
+def test_suspects_alone_have_no_p(small, images):
+    bare = images.assign(p=np.nan, q=np.nan, flagged=False)
+    assert {(entry.p, entry.q) for entry in summary.riskiest(small, bare)} == {(None, None)}
+
+
+def test_best_matches(small, images):
+    """Every used image has its own copies; siblings, which are no used images, are matched too."""
+    found = summary.best_matches(small, images)
+    assert list(found.index) == list(images.index) and len(found) == 42
+    number = found["best_match"].str.extract(r"made_(\d+)\.png")[0].astype(int)
+    used = images["name"].str.startswith("used_")
+    expected = images["name"][used].str.extract(r"(\d+)")[0].astype(int)
+    # Two noisy copies of each, in order: image n has 2n - 1 and 2n.
+    assert ((number[used] + 1) // 2).tolist() == expected.tolist()
+    for row in (0, 25, 41):
+        name, match = images["name"][row], found["best_match"][row]
+        assert found["best_distance"][row] == pytest.approx(apart(small, name, match), abs=1e-5)
+    assert (found["best_distance"][used] < 0.03).all()
+
+
+def test_what_cannot_be_said(small):
+    asked = summary.question(small)
+    assert asked["lost"] == [] and asked["generated"] == 40 and asked["kind"] == "labelled"
+    alone = dataclasses.replace(small, kind="suspects", real=small.group("suspect"))
+    asked = summary.question(alone)
+    assert asked["reference"] is None and len(asked["lost"]) == 3
+    assert asked["suspects"] == {"images": 20, "patients": 10, "name": "suspects"}
+    assert len(summary.question(dataclasses.replace(small, kind="reference"))["lost"]) == 3
+
+
+def test_files_that_cannot_be_read_are_listed(tmp_path):
+    data = write_patients(tmp_path / "data", 4, 4)
+    (data / "used_2.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    with pytest.raises(UserError, match="1 file cannot be read"):
+        opened(data, tmp_path / "run")
+    found = summary.data(opened(data, tmp_path / "run", skip_unreadable=True))
+    assert found["counts"][0] == ["used images", 3, 3]
+    ((path, reason),) = found["unreadable"]
+    assert path == str(data / "used_2.png") and reason
+    assert "1 file could not be read: left out." in found["warnings"]
+
+
+def test_scores_that_are_kept_are_those_of_the_same_files_in_the_same_order(tmp_path):
+    """Renamed files come in another order: the scores of the first run are not theirs."""
+    data = write_patients(tmp_path / "data", 4, 4)
+
+    def scores():
+        case = opened(data, tmp_path / "run", detectors="nearest_pixels")
+        first = panel.measure(case, panel.Kept(case))[0].scores
+        table = first.assign(digest=case.tested["digest"]).set_index("digest")
+        assert list(first["name"]) == list(case.tested["name"])
+        return table["score"].sort_index()
+
+    before = scores()
+    renamed = {f"used_{n}.png": f"used_{9 - n}.png" for n in range(1, 5)}
+    text = (data / "manifest.csv").read_text()
+    for old, new in renamed.items():
+        (data / old).rename(data / new)
+        text = text.replace(f"{old},", f"{new},")
+    (data / "manifest.csv").write_text(text)
+    pd.testing.assert_series_equal(scores(), before)
+
+
+def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
+    """The same file under another patient's name is no other person."""
+    data = write_patients(tmp_path / "data", 4, 4)
+    twin = Image.open(data / "used_1.png")
+    write(data, np.asarray(twin)[None], "twin")
+    with (data / "manifest.csv").open("a") as file:
+        file.write("twin_1.png,real,1,somebody else\n")
+    case = opened(data, tmp_path / "run", detectors="nearest_pixels")
+    found = summary.riskiest(case, result.judged_images(case, case.scores("nearest_pixels")))
+    named = {entry.name: entry.neighbour[0] for entry in found}
+    assert named["twin_1.png"] != "used_1.png" and named["used_1.png"] != "twin_1.png"
+    assert "1 file of the used images repeats" in summary.data(case)["duplicates"][0]
