@@ -25,8 +25,8 @@ def method(case):
         lines += [
             f"Intervals: {config.confidence:.0%}, {config.bootstrap} resamples of patients. p: "
             f"{config.permutations} permutations of patients, each with the mean of its images, "
-            "(1 + b) / (1 + B). Rates at few false alarms also have Clopper-Pearson intervals, and are not given where the images "
-            "not used are too few for one false alarm.",
+            "(1 + b) / (1 + B). Rates at few false alarms also have Clopper-Pearson intervals, and "
+            "are not given where the images not used are too few for one false alarm.",
             "Images are named one by one by their p against the images not used, adjusted by "
             f"Benjamini and Hochberg: at most {config.fdr:.0%} of those named are expected to be "
             "false alarms.",

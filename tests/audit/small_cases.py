@@ -84,7 +84,7 @@ def write(folder, images, stem):
     return names
 
 
-def write_patients(root, used, unused, *, per_patient=1, both=0, copies=2, seed=0):
+def write_patients(root, used, unused, *, per_patient=1, both=0, copies=2, side=16, seed=0):
     """A data set with a manifest; generated images are noisy copies of used ones.
 
     Args:
@@ -98,7 +98,7 @@ def write_patients(root, used, unused, *, per_patient=1, both=0, copies=2, seed=
         changed = images.astype(float) + rng.normal(0, deviation, images.shape)
         return changed.clip(0, 255).round().astype("uint8")
 
-    pictures = scenes((used + unused) * per_patient, seed=seed)
+    pictures = scenes((used + unused) * per_patient, side, seed)
     members = pictures[: used * per_patient]
     alike = noisy(np.repeat(members[::per_patient][:both], 2, axis=0), 4)
     made = noisy(np.repeat(members, copies, axis=0), 4)

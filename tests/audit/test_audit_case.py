@@ -1,5 +1,6 @@
 """Who is suspected, who is known to be unused, which detector the verdict rests on."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -138,6 +139,30 @@ def test_siblings_of_a_stack_are_on_the_scale_of_its_scores(small):
     scores = case.scores(case.primary)
     others = scores["score"][scores["label"] == 0]
     assert expected.min() > others.max()
+
+
+@dataclasses.dataclass
+class Learner:
+    """Uses labels, and scores by the number of its name, higher the more images it was shown."""
+
+    name: str = "learner"
+    title: str = "learner"
+    uses_labels: bool = True
+    shown: int = 0
+
+    def fit(self, labelled, generated, store):
+        return dataclasses.replace(self, shown=len(labelled))
+
+    def score(self, candidates, generated, store):
+        numbers = candidates["name"].str.extract(r"(\d+)")[0].astype(float)
+        return numbers.to_numpy() + 100.0 * self.shown
+
+
+def test_siblings_of_what_learns_are_less_the_mean_of_the_others(small):
+    """Used and other images are 1 to 12, with a mean of 6.5; siblings are 1 to 6."""
+    case = dataclasses.replace(small)
+    case._fixed["learner"] = Learner()
+    assert case.scores_of_siblings("learner").tolist() == [-5.5, -4.5, -3.5, -2.5, -1.5, -0.5]
 
 
 def test_siblings_of_a_detector_without_labels_score_as_it_says(small):

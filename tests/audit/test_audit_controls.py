@@ -84,10 +84,11 @@ def test_halves_keep_patients_whole():
 
 
 def test_too_few_patients_are_not_asked(monkeypatch):
-    case, _ = scored([(f"i{n}", f"p{n // 3}", "suspect", n) for n in range(12)])
+    case, _ = scored([(f"i{n}", f"p{n // 4}", "suspect", n) for n in range(32)])
     monkeypatch.setattr(Case, "scores", lambda *_: pytest.fail("asked"))
     question = control("x", None)
-    frame = case.tested.assign(label=case.tested["patient"].isin(["p0"]).astype(int))
+    # 12 images, but of three patients.
+    frame = case.tested.assign(label=case.tested["patient"].isin(["p0", "p1", "p2"]).astype(int))
     found = answered(case, question, frame)
     assert found.p is None and found.auc is None
     assert found.found == "Not run: it needs 4 patients on either side, and there are fewer."

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from tests.audit.small_cases import opened, write, write_patients
 def small(tmp_path_factory):
     """10 used patients of two images each and 10 others; one used patient has siblings."""
     root = tmp_path_factory.mktemp("summary")
-    data = write_patients(root / "data", 10, 10, per_patient=2, both=1)
+    data = write_patients(root / "data", 10, 10, per_patient=2, both=1, side=64)
     return opened(data, root / "run", detectors="nearest_pixels")
 
 
@@ -45,15 +46,13 @@ def test_counts_sizes_and_digests(small):
         ["used images", 20, 10], ["images not used", 20, 10], ["siblings", 2, 1],
         ["generated images", 40, None],
     ]  # fmt: skip
-    assert found["sizes"] == [["16x16", 82]]
+    assert found["sizes"] == [["64x64", 82]]
     assert found["duplicates"] == [] and found["unreadable"] == []
     assert any("1 patients have used and not used" in line for line in found["warnings"])
     names = [name for name, _ in found["digests"]]
     assert names == ["used images", "images not used", "siblings", "generated images"]
-    files = [path.read_bytes() for path in small.catalog_folder.glob("alike_*.png")] if hasattr(
-        small, "catalog_folder"
-    ) else [open(path, "rb").read() for path in small.group("sibling")["path"]]  # fmt: skip
-    each = sorted(hashlib.sha256(content).hexdigest() for content in files)
+    contents = [pathlib.Path(path).read_bytes() for path in small.group("sibling")["path"]]
+    each = sorted(hashlib.sha256(content).hexdigest() for content in contents)
     assert dict(found["digests"])["siblings"] == hashlib.sha256("".join(each).encode()).hexdigest()
 
 
@@ -68,31 +67,28 @@ def test_a_digest_hangs_on_neither_names_nor_order(small):
 
 
 def doubled(case, real=(), generated=(), verbatim=0):
-    """The case with files whose content is that of the first of their kind."""
+    """What is said where these files have one content, and some generated ones a real one's."""
     frames = {}
     for name, rows in (("real", real), ("generated", generated)):
         frame = getattr(case, name).copy()
-        frame.loc[list(rows), "digest"] = frame["digest"].iloc[0]
+        if len(rows):
+            frame.loc[list(rows), "digest"] = frame["digest"][rows[0]]
         frames[name] = frame
-    frames["generated"].loc[1:verbatim, "digest"] = case.real["digest"].iloc[-1]
+    for row in range(verbatim):
+        frames["generated"].loc[row, "digest"] = case.real["digest"][row]
     return summary.data(dataclasses.replace(case, **frames))["duplicates"]
 
 
 def test_sentences_on_files_that_repeat_others(small):
-    # The first of `real` is an image not used: it comes first by name.
-    first = small.real["group"].iloc[0]
-    name = summary.names_of("labelled")[first]
-    same = small.real.index[small.real["group"] == first]
-    assert doubled(small, real=same[1:2]) == [f"1 file of the {name} repeats another one of them."]
-    assert doubled(small, real=same[1:4]) == [f"3 files of the {name} repeat another one of them."]
-    assert doubled(small, generated=[5, 6]) == [
+    unused = small.real.index[small.real["group"] == "reference"]
+    said = "of the images not used {} another one of them."
+    assert doubled(small, real=unused[:2]) == ["1 file " + said.format("repeats")]
+    assert doubled(small, real=unused[:4]) == ["3 files " + said.format("repeat")]
+    assert doubled(small, generated=[5, 6, 7]) == [
         "2 files of the generated images repeat another one of them."
     ]
     assert doubled(small, verbatim=1) == ["1 generated file is a real one, byte by byte."]
-    assert doubled(small, verbatim=2) == [
-        "1 file of the generated images repeats another one of them.",
-        "2 generated files are real ones, byte by byte.",
-    ]
+    assert doubled(small, verbatim=2) == ["2 generated files are real ones, byte by byte."]
 
 
 def test_the_riskiest_come_first_and_are_suspects(small, images, entries):

@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 
+from ganfp_tf.audit import result
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.config import Config
 from tests.audit.null_runs import null_audits
-from tests.audit.small_cases import opened, write_patients
+from tests.audit.small_cases import opened, scored, write_patients
 
 
 @pytest.mark.parametrize("kind", ["labelled", "reference"])
@@ -23,11 +24,30 @@ def test_few_alarms_without_anything_to_find(tmp_path, kind):
     permuted, welch, flagged = (np.array(column) for column in zip(*found, strict=True))
     assert (permuted < 0.05).sum() <= 5 and (welch < 0.05).sum() <= 5
     assert 0.25 < permuted.mean() < 0.75 and permuted.std() > 0.15
-    assert np.abs(permuted - welch).max() < 0.1
+    assert np.abs(permuted - welch).max() < 0.15
     # Any flag is a false one, so the rate of audits with any is the false discovery rate.
     assert (flagged > 0).mean() <= 0.5 + 2 * math.sqrt(0.25 / 20)
     # The same seed deals out the same halves.
     assert list(null_audits(case, 2)) == found[:2]
+
+
+def test_of_the_images_that_are_named_few_are_wrong():
+    """40 of 100 suspects score 3 deviations higher, against 200 unused ones. The expected share of
+    false ones among those named is the 60 % that were not used times --fdr (Bates et al. 2023)."""
+    rng = np.random.default_rng(0)
+    wrong, named = [], []
+    for _ in range(60):
+        scores = rng.normal(size=300)
+        scores[:40] += 3.0
+        case, table = scored([
+            (str(i), str(i), "suspect" if i < 100 else "reference", score)
+            for i, score in enumerate(scores)
+        ], fdr=0.2)  # fmt: skip
+        flagged = result.judged_images(case, table)["flagged"].to_numpy()
+        wrong.append(flagged[40:].sum() / max(1, flagged.sum()))
+        named.append(flagged[:40].sum())
+    error = np.std(wrong) / math.sqrt(len(wrong))
+    assert abs(np.mean(wrong) - 0.6 * 0.2) < 2 * error and np.mean(named) > 30
 
 
 def test_halves_that_differ_are_found(tmp_path):
@@ -36,8 +56,6 @@ def test_halves_that_differ_are_found(tmp_path):
     mixed = case.real.assign(group="reference", label=0)
     permuted = [p for p, _, _ in null_audits(dataclasses.replace(case, real=mixed), 5)]
     assert min(permuted) > 0.001  # halves of used and unused together differ by chance alone
-    from ganfp_tf.audit import result
-
     images = result.judged_images(case, case.scores(case.primary))
     assert result.set_level(case, images)[0]["permutation_p"] < 0.01
 
