@@ -194,6 +194,7 @@ def open_case(config, folder):
         catalog, kind = open_catalog(config, "train"), "labelled"
         real = catalog.labelled
         _check_one_generator(real, catalog.generated)
+        _check_names(real)
         real = real.assign(group=np.where(real["label"] == 1, SUSPECT, REFERENCE))
     # An image of a suspected patient may look used though it was not: it is no fair reference.
     shared = real["patient"].isin(set(real["patient"][real["group"] == SUSPECT]))
@@ -238,4 +239,14 @@ def _check_one_generator(real, generated):
         raise UserError(
             f"--data: an audit is of one generator, and {len(parts)} parts have generated images "
             f"of their own: {named}. Name one of them: --data=FOLDER/PART."
+        )
+
+
+def _check_names(real):
+    doubled = real[real.duplicated(["name", "patient"], keep=False)]
+    if len(doubled):
+        first = doubled.iloc[0]
+        raise UserError(
+            f"--data: two images of patient {first['patient']!r} have the same name "
+            f"{first['name']!r} in different parts: rename one, for the name stands for the image."
         )

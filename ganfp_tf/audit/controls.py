@@ -21,12 +21,13 @@ REMARK = " More than chance, but too little to explain the finding."
 PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images
 
 
-def run_controls(case, kept):
+def run_controls(case, kept, unrelated=None):
     """Runs every control that this kind of audit can have.
 
     Args:
         case: the `Case`.
         kept: function (name, make) that gives what make() returned when it was first asked for.
+        unrelated: what `unrelated_images` returned.
 
     Returns:
         list of `Control`.
@@ -36,7 +37,7 @@ def run_controls(case, kept):
         planned += [
             ("non_members", lambda: _halves(case, REFERENCE, "non_members")),
             *((name, lambda name=name: _blind(case, name)) for name in BLIND),
-            ("unrelated", lambda: _unrelated(case)),
+            ("unrelated", lambda: _unrelated(case, unrelated)),
         ]
     planned += [
         (f"planted_{share:g}", lambda share=share: planted_control(case, share))
@@ -131,21 +132,28 @@ def _blind(case, name):
     return [answered(case, question, case.tested, detector=name, two_sided=True)]
 
 
-def _unrelated(case):
-    """Generated images that owe nothing to the images that are asked for."""
-    folder = case.config.unrelated_generated or _simulated(case)
+def unrelated_images(case):
+    """The images of an unrelated generator, as rows of a Catalog; None where there are none.
+
+    They are those of --unrelated_generated, else what a simulation has left beside its victim.
+    """
+    if case.kind == "suspects":
+        return None
+    folder = case.config.unrelated_generated
     if not folder:
+        data = pathlib.Path(case.config.data)
+        beside = (data.parent if data.is_file() else data) / "unrelated"
+        folder = str(beside) if (beside / "manifest.csv").is_file() else ""
+    return open_generated(folder, case.config, "--unrelated_generated") if folder else None
+
+
+def _unrelated(case, made):
+    """Generated images that owe nothing to the images that are asked for."""
+    if made is None:
         return stand_in_controls(case)
     expected = (
         "Against the images of a generator that saw none of them, suspects must not look used: "
         "AUC 0.5."
     )
     question = Control("unrelated", "Unrelated generator", "negative", expected)
-    made = open_generated(folder, case.config, "--unrelated_generated")
     return [answered(case, question, case.tested, made)]
-
-
-def _simulated(case):
-    """The unrelated generator that a simulation has left beside its victim, or ""."""
-    folder = pathlib.Path(case.config.data) / "unrelated"
-    return str(folder) if (folder / "manifest.csv").is_file() else ""

@@ -263,7 +263,8 @@ def _auc(each):
 
 
 def _less(each, best, config):
-    folds = pd.factorize(each.scores["split_id"])[0]
+    # Scores of two folds are not of one scale, whichever of the two detectors has folds.
+    folds = pd.factorize(each.scores["split_id"] + " " + best.scores["split_id"])[0]
     found = paired_bootstrap(
         each.scores["label"], each.scores["score"], best.scores["score"],
         pd.factorize(each.scores["patient"])[0], strata=folds, resamples=config.bootstrap,

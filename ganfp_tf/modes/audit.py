@@ -10,12 +10,13 @@ from ganfp_tf import __version__, files, runs
 from ganfp_tf.audit import controls, panel, pictures, result, summary, words
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
+from ganfp_tf.detectors.spaces import contents
 from ganfp_tf.reports import audit_card, audit_page, canvas
 from ganfp_tf.reports.audit_card import SCHEMA_ID
 from ganfp_tf.statistics import verdict
 from ganfp_tf.statistics.evaluation import ALPHA
 
-CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence", "unrelated_generated")
+CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
 
 
 def run(config):
@@ -29,13 +30,17 @@ def run(config):
     kept = panel.Kept(case)
     measured = panel.measure(case, kept)
     asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
-    asked["primary"] = case.primary
+    unrelated = controls.unrelated_images(case)
+    asked |= {"primary": case.primary,
+              "unrelated": "" if unrelated is None else contents(unrelated)}  # fmt: skip
 
     def control(name, make):
         print(f"control: {name}", flush=True)
         return kept(f"controls/{name}", asked, make)
 
-    audit, images, entries = assemble(case, measured, controls.run_controls(case, control))
+    audit, images, entries = assemble(
+        case, measured, controls.run_controls(case, control, unrelated)
+    )
     audit |= {"seconds": time.monotonic() - started, "peak_bytes": peak_bytes()}
     write(case, audit, measured, images, entries)
     print("", words.spoken(audit), sep="\n")
@@ -64,7 +69,7 @@ def assemble(case, measured, answers):
         auc_low=auc["low"], auc_high=auc["high"],
         detectable_auc=power and power["detectable_auc"], alpha=ALPHA,
         failed=[(c.title, words.why(c)) for c, _, passed in found if passed is False],
-        not_run=[c.title for c, _, passed in found if passed is None],
+        not_run=[c.title for c, _, _ in found if c.auc is None],
         confidence=config.confidence, n_flagged=one_by_one["flagged"] if one_by_one else 0,
         fdr=config.fdr,
     )  # fmt: skip
