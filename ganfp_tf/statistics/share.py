@@ -1,4 +1,4 @@
-"""How many of the suspects were used? Estimates of a share, not of who."""
+"""How many of the suspects were used? An estimate of their share, not of who."""
 
 import dataclasses
 import math
@@ -60,56 +60,6 @@ def share_used(
     low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
     if low == 1.0:
         low = 1.0 - 2.0 * wilson(0, int(groups[0][1].max()) + 1, confidence).high
-    return Share(_clip(value), _clip(low), _clip(high), method)
-
-
-def share_by_known(
-    suspects,
-    used,
-    reference,
-    *,
-    suspect_patients,
-    used_patients,
-    reference_patients,
-    resamples,
-    confidence,
-    seed,
-):
-    """Where the suspects' mean lies between that of unused (0) and of used images (1).
-
-    The adjusted count (Rogan & Gladen 1978; Forman 2008) with means in the place of rates:
-    (mean(s) - mean(r)) / (mean(u) - mean(r)), cut to [0, 1]. The suspects' used images must score
-    as `used` does, and the others as `reference`. It is nan where the used images' mean is not
-    above the reference's; a resample where it is not could be any share, so it is taken as 0 in the
-    lower end and as 1 in the upper.
-
-    Args:
-        suspects, used, reference: (n,) finite scores each.
-        suspect_patients, used_patients, reference_patients: names of as many patients.
-        resamples, confidence, seed: as in `share_used`.
-    """
-    groups = [
-        _group("suspects", suspects, suspect_patients),
-        _group("used", used, used_patients),
-        _group("reference", reference, reference_patients),
-    ]
-    largest = max(float(np.abs(scores).max()) for scores, _ in groups)
-    noise = 64 * np.finfo(np.float64).eps * largest
-
-    def estimate(weights):  # three (R, n) -> (R,)
-        s, u, r = (
-            w @ scores / w.sum(axis=1) for (scores, _), w in zip(groups, weights, strict=True)
-        )
-        out = np.full(len(s), np.nan)
-        return np.divide(s - r, u - r, out=out, where=u - r > noise)
-
-    value, drawn = _resample(groups, estimate, resamples, confidence, seed)
-    method = "adjusted mean"
-    if drawn is None or math.isnan(value):
-        return Share(_clip(value), math.nan, math.nan, method)
-    tail = (1 - confidence) / 2
-    low = float(np.quantile(np.nan_to_num(drawn, nan=0.0), tail))
-    high = float(np.quantile(np.nan_to_num(drawn, nan=1.0), 1 - tail))
     return Share(_clip(value), _clip(low), _clip(high), method)
 
 

@@ -11,7 +11,7 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.statistics import share as module
 from ganfp_tf.statistics.conformal import conformal_p
 from ganfp_tf.statistics.intervals import wilson
-from ganfp_tf.statistics.share import share_by_known, share_used
+from ganfp_tf.statistics.share import share_used
 
 SETTINGS = {"resamples": 200, "confidence": 0.95, "seed": 0}
 
@@ -21,14 +21,6 @@ def used(suspects, reference, **changes):
         suspects, reference,
         **{"suspect_patients": range(len(suspects)), "reference_patients": range(len(reference))}
         | SETTINGS | changes,
-    )  # fmt: skip
-
-
-def known(suspects, members, reference, **changes):
-    return share_by_known(
-        suspects, members, reference, suspect_patients=range(len(suspects)),
-        used_patients=range(len(members)), reference_patients=range(len(reference)),
-        **{**SETTINGS, **changes},
     )  # fmt: skip
 
 
@@ -126,33 +118,6 @@ def test_one_patient_has_no_interval():
     assert found.value == 0.0 and math.isnan(found.low) and math.isnan(found.high)
 
 
-def test_by_known_by_hand():
-    # The suspects' mean 3 lies a quarter of the way from 2 to 6.
-    assert known([2, 4], [5, 7], [1, 3]).value == 0.25
-    assert known([9, 9], [5, 7], [1, 3]).value == 1.0
-    assert known([0, 0], [5, 7], [1, 3]).value == 0.0
-    for members in ([1.0, 3.0], [0.0, 1.0]):
-        found = known([2, 4], members, [1, 3])
-        assert math.isnan(found.value) and math.isnan(found.low) and math.isnan(found.high)
-
-
-def test_by_known_finds_what_storey_leaves_out():
-    rng = np.random.default_rng(4)
-    members, reference = rng.normal(0.7, 1, 4000), rng.normal(size=4000)
-    suspects = rng.normal(size=4000)
-    suspects[:1600] += 0.7
-    found = known(suspects, members, reference)
-    assert found.value == pytest.approx(0.4, abs=0.1)
-    assert found.low < 0.4 < found.high and found.high - found.low < 0.3
-
-
-def test_by_known_says_little_where_the_detector_sees_little():
-    rng = np.random.default_rng(5)
-    found = known(rng.normal(size=30), rng.normal(0.3, 1, 30), rng.normal(size=30), seed=1)
-    if not math.isnan(found.value):
-        assert found.high - found.low > 0.8
-
-
 def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="suspects must have at least one"):
         used([], [1.0])
@@ -161,6 +126,6 @@ def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="resamples"):
         used([1.0], [1.0], resamples=0)
     with pytest.raises(ValueError, match="confidence"):
-        known([1.0], [1.0], [1.0], confidence=2)
+        used([1.0], [1.0], confidence=2)
     with pytest.raises(UserError, match="finite"):
         used([math.inf], [1.0])
