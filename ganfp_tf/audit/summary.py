@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from ganfp_tf import demo
 from ganfp_tf.audit.case import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.data import images as reader
 from ganfp_tf.detectors.spaces import PIXELS, distance_rows
@@ -41,6 +42,11 @@ def names_of(kind):
     return {SUSPECT: "suspects", REFERENCE: "reference", SIBLING: "siblings"}
 
 
+def source(config):
+    """What --data says; empty for the demo data, which is where the package lies."""
+    return "" if config.data == str(demo.FOLDER) else config.data
+
+
 def question(case):
     """The part `question` of audit.json."""
     names = names_of(case.kind)
@@ -52,7 +58,7 @@ def question(case):
         return {"images": len(frame), "patients": frame["patient"].nunique(), "name": names[group]}
 
     return {
-        "kind": case.kind, "data": case.config.data, "suspects": part(SUSPECT),
+        "kind": case.kind, "data": source(case.config), "suspects": part(SUSPECT),
         "reference": part(REFERENCE), "generated": len(case.generated),
         "lost": list(LOST[case.kind]),
     }  # fmt: skip

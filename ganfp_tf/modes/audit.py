@@ -96,8 +96,8 @@ def assemble(case, measured, answers):
         "siblings": result.sibling_level(case, images), "epsilon": result.epsilon(case, images),
         "controls": [_control_row(*each) for each in found], "data": summary.data(case),
         "riskiest": summary.riskiest_rows(entries, case.kind), "method": words.method(case),
-        "limits": words.limits(case), "settings": config.to_dict(),
-        "environment": runs.environment(),
+        "limits": words.limits(case), "environment": runs.environment(),
+        "settings": config.to_dict() | {"data": summary.source(config)},
     }  # fmt: skip
     return audit, images, entries
 

@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ganfp_tf import demo
 from ganfp_tf.audit import panel, result, summary
+from ganfp_tf.audit.summary import source
+from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from tests.audit.small_cases import opened, write, write_patients
 
@@ -213,3 +216,8 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
     named = {entry.name: entry.neighbour[0] for entry in found}
     assert named["twin_1.png"] != "used_1.png" and named["used_1.png"] != "twin_1.png"
     assert "1 file of the used images repeats" in summary.data(case)["duplicates"][0]
+
+
+def test_the_demo_data_is_not_named_by_where_the_package_lies():
+    assert source(Config(data=str(demo.FOLDER))) == ""
+    assert source(Config(data="scans")) == "scans"
