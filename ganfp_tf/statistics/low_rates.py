@@ -13,12 +13,12 @@ from ganfp_tf.statistics.intervals import (
     wilson,
 )
 from ganfp_tf.statistics.metrics import (
-    _roc,
-    _tpr,
     check_binary,
     check_codes,
     check_scores,
     tpr_at_fpr,
+    weighted_roc,
+    weighted_tpr,
 )
 
 RATES = (0.1, 0.05, 0.01, 0.001)
@@ -143,7 +143,7 @@ def _bootstrap(labels, scores, patients, rates, resamples, seed):
     block = max(1, BLOCK // len(labels))
     for start in range(0, resamples, block):
         counts = draw_patients(patient_labels, min(block, resamples - start), rng)
-        used, unused = _roc(labels, scores, counts[:, patients])
+        used, unused = weighted_roc(labels, scores, counts[:, patients])
         for rate in rates:
-            parts[rate].append(_tpr(used, unused, rate))
+            parts[rate].append(weighted_tpr(used, unused, rate))
     return {rate: np.concatenate(values) for rate, values in parts.items()}

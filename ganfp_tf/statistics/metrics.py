@@ -116,8 +116,8 @@ def tpr_at_fpr(labels, scores, fpr):
         raise ValueError(f"fpr must lie in [0, 1]. Received: fpr={fpr}")
     labels = check_binary(labels, "labels")
     scores = check_scores(scores, len(labels))
-    used, unused = _roc(labels, scores, np.ones((1, len(labels))))
-    return float(_tpr(used, unused, fpr)[0])
+    used, unused = weighted_roc(labels, scores, np.ones((1, len(labels))))
+    return float(weighted_tpr(used, unused, fpr)[0])
 
 
 def kappa(labels, decisions):
@@ -179,11 +179,11 @@ def weighted_figures(labels, scores, decisions, weights):
     Returns:
         name -> (R,) float64.
     """
-    used, unused = _roc(labels, scores, weights)
+    used, unused = weighted_roc(labels, scores, weights)
     figures = _decided(labels, decisions, weights)
     figures["auc"] = _ratio(_wins(used, unused), used[:, -1] * unused[:, -1], np.nan)
     for name, fpr in FALSE_POSITIVE_RATES.items():
-        figures[name] = _tpr(used, unused, fpr)
+        figures[name] = weighted_tpr(used, unused, fpr)
     return {name: figures[name] for name in FIGURES}
 
 
@@ -192,13 +192,13 @@ def weighted_auc_within(labels, scores, strata, weights):
     wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for stratum in np.unique(strata):
         rows = np.flatnonzero(strata == stratum)
-        used, unused = _roc(labels[rows], scores[rows], weights[:, rows])
+        used, unused = weighted_roc(labels[rows], scores[rows], weights[:, rows])
         wins += _wins(used, unused)
         pairs += used[:, -1] * unused[:, -1]
     return _ratio(wins, pairs, np.nan)
 
 
-def _roc(labels, scores, weights):
+def weighted_roc(labels, scores, weights):
     """Weight of used and of unused items at or above each distinct score, from the highest.
 
     Returns two (R, U + 1) arrays; their first column is the threshold above every score.
@@ -219,7 +219,8 @@ def _wins(used, unused):
     return (np.diff(unused, axis=1) * (used[:, 1:] + used[:, :-1])).sum(axis=1) / 2
 
 
-def _tpr(used, unused, fpr):
+def weighted_tpr(used, unused, fpr):
+    """`tpr_at_fpr` of each of the R curves of `weighted_roc`, as (R,); nan without both classes."""
     # The allowance is for rounding alone: 0.29 * 100 is a little less than 29.
     allowed = fpr * unused[:, -1:] * (1 + 1e-9)
     last = (unused <= allowed).sum(axis=1) - 1

@@ -117,7 +117,7 @@ def risky(number):
 
 
 LABELLED = {
-    "schema": "https://ganfp.dev/schemas/audit-1.json", "ganfp": "0.1.0",
+    "schema": "urn:ganfp:audit:1", "ganfp": "0.1.0",
     "created": "2026-11-24T20:00:00+00:00",
     "question": {
         "kind": "labelled", "data": "clinic/lung_ct",
