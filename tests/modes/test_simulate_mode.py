@@ -178,7 +178,7 @@ def test_a_folder_with_images_of_its_own_is_left_alone(tmp_path, phantoms, capsy
         (("--gan_batch=16",), "--gan_batch must be at most --members"),
         (("--data=x",), "--mode=simulate makes data"),
         (("--grid=members=a",), "--grid: members must be int"),
-        (("--detectors=nearest_pixels",), "--detectors goes with --mode=benchmark"),
+        (("--detectors=nearest_pixels",), "--detectors goes with --mode=audit, --mode=benchmark"),
         (("--grid=seed=0", "--detectors=nearest"), "there is no detector 'nearest'"),
     ],
 )
