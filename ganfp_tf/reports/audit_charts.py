@@ -22,11 +22,11 @@ from ganfp_tf.reports.tables import format_interval, printable
 
 WIDTH = 6.4  # inches; the writing can still be read at the width of a phone
 SHADE = "#E4E4E4"
-# Mark, word and colour of a control that passed, failed, or could not be run.
+# Mark, word and colour of a control that passed, failed, or was not judged.
 MARKS = {
     True: ("✓", "passed", THIRD),
     False: ("✗", "failed", USED),
-    None: ("\u2013", "not run", QUIET),
+    None: ("\u2013", "not judged", QUIET),
 }
 KINDS = ("negative", "positive")
 

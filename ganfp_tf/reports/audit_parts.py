@@ -143,7 +143,7 @@ def _controls(audit, shown):
     states = [control["passed"] for control in controls]
     yield Block("text", (
         f"Of {amount(len(states), 'control')}, {states.count(True)} passed, {states.count(False)} "
-        f"failed and {states.count(None)} could not be run. A negative control has to find "
+        f"failed and {states.count(None)} could not be judged. A negative control has to find "
         "nothing; a positive one has to find what was put there. p is adjusted for their number."
     ))  # fmt: skip
     yield from shown["controls"]

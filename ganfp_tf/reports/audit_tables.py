@@ -25,7 +25,7 @@ class Mark:
     """A cell that holds a result: words with a symbol, so that colour is not needed.
 
     Attributes:
-        text: "passed", "failed", "not run", "not resolvable".
+        text: "passed", "failed", "not judged", "not resolvable".
         symbol: one character; empty for none.
         style: CSS class of the cell's text.
     """

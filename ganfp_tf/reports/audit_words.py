@@ -42,7 +42,7 @@ MISSING = {
 # Other reasons, where there are suspects alone or no labels.
 UNTESTED = "Nothing can be said of patients: without a reference there is no test."
 UNLABELLED = "Not given: without labels it is not known which patients have images that were used."
-PASSED = {True: ("passed", "\u2713"), False: ("failed", "\u2715"), None: ("not run", "\u2013")}
+PASSED = {True: ("passed", "\u2713"), False: ("failed", "\u2715"), None: ("not judged", "\u2013")}
 UNRESOLVABLE = "not resolvable"
 
 

@@ -21,7 +21,7 @@ def test_labelled_card():
     assert "| TPR at 0.1% FPR | not resolvable |  |" in text
     assert "| epsilon, at least | 1.42 |  |" in text
     assert (
-        "| generated images of an unrelated generator | negative | \u2013 not run | \u2013 |"
+        "| generated images of an unrelated generator | negative | \u2013 not judged | \u2013 |"
         in text
     )
     assert "| real, used | 100 | 60 | " + "9f2c" * 16 + " |" in text

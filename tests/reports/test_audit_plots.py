@@ -195,7 +195,7 @@ def test_controls_are_marked_by_sign_and_word_and_have_their_region():
     for text in (
         "✓ passed: Members split (negative)",
         "✗ failed: Unrelated (negative)",
-        "\u2013 not run: Stand-in (positive)",
+        "\u2013 not judged: Stand-in (positive)",
         "no figure",
     ):
         assert text in written
