@@ -164,7 +164,7 @@ def test_figures_of_a_labelled_audit(pages):
     assert "0.1% not resolvable" in page["scores"]
     assert "one of 100 images that were not used is 1%" in page["scores"]
     assert "62% to 89% 60% to 89% 10 of 100" in page["scores"]
-    assert "Of 9 controls, 8 passed, 0 failed and 1 could not be run." in page["controls"]
+    assert "Of 9 controls, 8 passed, 0 failed and 1 could not be judged." in page["controls"]
     assert (
         "distance in pixels, calibrated by real images \u22120.01 [\u22120.03, 0.01]"
         in page["detectors"]
