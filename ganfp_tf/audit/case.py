@@ -8,21 +8,19 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data.catalog import Catalog, open_catalog
-from ganfp_tf.data.suspects import open_suspects
+from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT, open_suspects
 from ganfp_tf.detectors import registry
-from ganfp_tf.detectors.crossfit import COLUMNS, cross_fitted_scores
+from ganfp_tf.detectors.crossfit import COLUMNS, FOLDS, cross_fitted_scores
 from ganfp_tf.detectors.fixed import Fixed
 from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.detectors.stack import Mean, Stack
 from ganfp_tf.errors import UserError
 
-FOLDS = 5  # where --folds says nothing
 # The detector that a verdict rests on is fixed before anything is scored: the first of these that
 # is among the detectors.
 WITH_LABELS = ("shadow_stack", "stack", "fast_stack")
 WITHOUT_LABELS = ("shadow_mean", "mean", "fast_mean")
 BLIND = ("blind_pixels", "blind_classifier")
-SUSPECT, REFERENCE, SIBLING = "suspect", "reference", "sibling"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,12 @@ import time
 import numpy as np
 
 from ganfp_tf.audit.asking import Control, answered, half_of
-from ganfp_tf.audit.case import BLIND, REFERENCE, SUSPECT
+from ganfp_tf.audit.case import BLIND
 from ganfp_tf.audit.made_controls import planted_control, stand_in_controls
-from ganfp_tf.data.suspects import open_generated
+from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
+from ganfp_tf.statistics.evaluation import ALPHA
 from ganfp_tf.statistics.multiple import holm
 
-ALPHA = 0.05
 REMARK = " More than chance, but too little to explain the finding."
 PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images
 

@@ -19,7 +19,7 @@ from ganfp_tf.audit.asking import (
     judged_by,
     too_few,
 )
-from ganfp_tf.audit.case import REFERENCE, SUSPECT
+from ganfp_tf.data.suspects import REFERENCE, SUSPECT
 from ganfp_tf.simulation import copies
 from ganfp_tf.simulation.stand_in import stand_in, write_images
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ganfp_tf.audit.case import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.audit.summary import names_of
+from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.reports import audit_charts, audit_plots, bars, gallery
 from ganfp_tf.reports.page import Picture
 from ganfp_tf.reports.tables import format_number

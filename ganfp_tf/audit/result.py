@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.case import SIBLING
 from ganfp_tf.audit.pooled import permuted_p, pooled
+from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal
 from ganfp_tf.statistics.epsilon import epsilon_lower_bound
@@ -76,8 +76,8 @@ def judged_images(case, scores):
         own = pd.concat(
             [own, siblings.assign(fold="", score=found, decision=-1, p=math.nan, q=math.nan,
                                   flagged=False)], ignore_index=True)  # fmt: skip
-    suspect = (own["group"] == "suspect").to_numpy()
-    reference = (own["group"] == "reference").to_numpy()
+    suspect = (own["group"] == SUSPECT).to_numpy()
+    reference = (own["group"] == REFERENCE).to_numpy()
     if reference.any():
         values = own["score"].to_numpy()
         own.loc[suspect, "p"] = conformal.conformal_p(values[suspect], values[reference])
@@ -94,8 +94,8 @@ def image_level(case, images):
     """The part `images` of audit.json."""
     if case.kind == "suspects":
         return None
-    tested = int((images["group"] == "suspect").sum())
-    n0 = int((images["group"] == "reference").sum())
+    tested = int((images["group"] == SUSPECT).sum())
+    n0 = int((images["group"] == REFERENCE).sum())
     able = conformal.resolvable(n0, tested, case.config.fdr)
     fewest = conformal.fewest_flagged(n0, tested, case.config.fdr)
     note = (
@@ -122,7 +122,7 @@ def set_level(case, images):
     """The parts `set` and `share` of audit.json."""
     if case.kind == "suspects":
         return None, None
-    suspects, reference = (images[images["group"] == g] for g in ("suspect", "reference"))
+    suspects, reference = (images[images["group"] == g] for g in (SUSPECT, REFERENCE))
     config = case.config
     strata = np.concatenate([suspects["fold"], reference["fold"]])
     found = set_test(
@@ -156,7 +156,7 @@ def patient_level(case, images):
     if case.kind == "suspects":
         return None
     tested = images[images["group"] != SIBLING]
-    sides = (tested["group"] == "suspect").astype(int)
+    sides = (tested["group"] == SUSPECT).astype(int)
     means = pooled(tested.assign(label=sides, split_id=tested["fold"]))
     evaluation = evaluate_frame(means, case.config, strata="split_id").to_dict()
     return {
@@ -172,7 +172,7 @@ def sibling_level(case, images):
     siblings = images[images["group"] == SIBLING]
     if siblings.empty:
         return None
-    rows = images[images["group"].isin((SIBLING, "reference"))]
+    rows = images[images["group"].isin((SIBLING, REFERENCE))]
     labels = (rows["group"] == SIBLING).astype(int)
     # Of one fold: siblings are scored by all folds together.
     frame = rows.assign(label=labels, decision=labels, split_id="all")
@@ -192,7 +192,7 @@ def power(case, images, auc):
         return None
     tested = images[images["group"] != SIBLING]
     codes = pd.factorize(tested["patient"])[0]
-    labels = majority_labels((tested["group"] == "suspect").to_numpy().astype(int), codes)
+    labels = majority_labels((tested["group"] == SUSPECT).to_numpy().astype(int), codes)
     used, unused = int(labels.sum()), int((1 - labels).sum())
     curve = [[float(a), power_at(float(a), used, unused, ALPHA)] for a in CURVE]
     needed, seen = significant_auc(used, unused, ALPHA), detectable_auc(used, unused, ALPHA, POWER)

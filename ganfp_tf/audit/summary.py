@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import demo
-from ganfp_tf.audit.case import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.data import images as reader
+from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors.spaces import PIXELS, distance_rows
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports.gallery import Entry

@@ -8,6 +8,7 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
 from ganfp_tf.statistics.metrics import check_scores
 
+FOLDS = 5  # where --folds says nothing
 COLUMNS = ["split_id", "name", "patient", "label", "split", "score", "decision"]
 
 

@@ -14,7 +14,7 @@ from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import registry
-from ganfp_tf.detectors.crossfit import cross_fitted_scores
+from ganfp_tf.detectors.crossfit import FOLDS, cross_fitted_scores
 from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.reports import benchmark as report
 from ganfp_tf.reports import canvas, page, tables
@@ -26,7 +26,6 @@ from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.victim_settings import VictimSettings
 
 TITLE = "Detectors on victims with known members"
-FOLDS = 5  # where --folds says nothing
 OF_DETECTORS = (
     "data", "seed", "folds", "training_seed", "copy_steps", "copy_block", "copy_blocks", "copy_mix",
     "copy_warp", "copy_learning_rate", "fold_seeds",

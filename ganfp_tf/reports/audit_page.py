@@ -1,17 +1,12 @@
 """The audit's report: one HTML file that opens offline, prints, and has the verdict first."""
 
-import base64
-import io
 import struct
-
-import jinja2
 
 from ganfp_tf.reports import audit_words
 from ganfp_tf.reports.audit_glance import tiles
 from ganfp_tf.reports.audit_parts import parts
-from ganfp_tf.reports.canvas import write_png
 from ganfp_tf.reports.glossary import GLOSSARY, Linker, anchor
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.page import data_uri, png, templates
 
 DPI = 150  # of `write_png`
 CSS_PIXELS = 96  # an inch
@@ -29,12 +24,9 @@ def as_html(audit, pictures):
     Returns:
         The page's text.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganfp_tf.reports"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = templates()
     environment.filters |= {
-        "printable": printable, "linked": Linker(), "image": image, "anchor": anchor,
+        "linked": Linker(), "image": image, "anchor": anchor,
         "number": audit_words.number, "p_phrase": audit_words.p_phrase,
         "moment": audit_words.moment,
     }  # fmt: skip
@@ -55,10 +47,8 @@ def image(figure):
     Returns:
         (data URI, width, height), the size in CSS pixels, so that text in it has its own size.
     """
-    stream = io.BytesIO()
-    write_png(figure, stream)
-    data = stream.getvalue()
+    data = png(figure)
     # PNG, third edition, 11.2.1: IHDR is the first chunk; width and height are its first fields.
     sides = struct.unpack(">II", data[16:24])
     width, height = (round(side * CSS_PIXELS / DPI) for side in sides)
-    return "data:image/png;base64," + base64.b64encode(data).decode(), width, height
+    return data_uri(data), width, height

@@ -61,16 +61,28 @@ def as_markdown(title, sections):
 
 def as_html(title, sections):
     """The report as one HTML file: pictures within, no script, no request, every text escaped."""
+    environment = templates()
+    environment.filters["data_uri"] = lambda figure: data_uri(png(figure))
+    return environment.get_template("page.html").render(title=title, sections=sections)
+
+
+def templates():
+    """The Jinja2 environment of all pages: every text is escaped, a name that is missing stops."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ganfp_tf.reports"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["printable"] = printable
-    environment.filters["data_uri"] = _data_uri
-    return environment.get_template("page.html").render(title=title, sections=sections)
+    return environment
 
 
-def _data_uri(figure):
+def png(figure):
+    """A matplotlib Figure as the bytes of a PNG file."""
     stream = io.BytesIO()
     write_png(figure, stream)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()
+
+
+def data_uri(data):
+    """The bytes of a PNG file as the address of a picture that lies within the page."""
+    return "data:image/png;base64," + base64.b64encode(data).decode()
