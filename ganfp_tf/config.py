@@ -13,6 +13,7 @@ from ganfp_tf.audit_settings import AuditSettings
 from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.detector_settings import DetectorSettings
 from ganfp_tf.errors import UserError
+from ganfp_tf.scale_settings import ScaleSettings
 from ganfp_tf.settings import check_value, parse_window, setting
 from ganfp_tf.victim_settings import VictimSettings
 
@@ -24,7 +25,7 @@ OF_VICTIMS = ("seed", "test_fraction", "mixed_precision", "jit_compile")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings):
+class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings, ScaleSettings):
     """All settings of a run. Raises `UserError` where a value is not allowed."""
 
     # A table: one setting a paragraph reads better than one argument a line.
@@ -162,8 +163,9 @@ class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings):
         False, "Compile the training step with XLA; the last digits may then differ between runs.",
         group="Training")
     distribute: str = setting(
-        "none", "none, or mirrored over all visible devices.", group="Training",
-        choices=("none", "mirrored"))
+        "none", "none, mirrored over all visible devices, or multiworker: one process on each "
+        "machine, told of the others by TF_CONFIG.", group="Training",
+        choices=("none", "mirrored", "multiworker"))
     tensorboard: bool = setting(
         True, "Write TensorBoard logs into the run folder.", group="Training", role="place")
 
@@ -264,6 +266,8 @@ class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings):
     def default_run_dir(self):
         """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""
         source = dict(self.bound_settings(), data=str(pathlib.Path(self.data).absolute()))
+        if not self.candidates:  # Folders of before there was a choice keep their names.
+            source.pop("candidates", None)
         if self.mode == "audit":
             given = {name: getattr(self, name) for name in ("suspects", "reference")}
             source |= {k: str(pathlib.Path(v).absolute()) for k, v in given.items() if v}
@@ -271,6 +275,7 @@ class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings):
         name = self.backbone + ("-ca" if self.cross_attention else "")
         if self.mode in ("audit", "compare", "simulate", "benchmark"):
             name = "benchmark" if self.mode == "simulate" and self.grid else self.mode
+            name = "speed" if self.measure == "speed" else name
         return str(pathlib.Path("runs") / f"{name}-{digest}")
 
     def without_detectors(self):

@@ -8,6 +8,7 @@ from ganfp_tf.audit_settings import AuditSettings
 from ganfp_tf.config import Config
 from ganfp_tf.copy_settings import CopySettings
 from ganfp_tf.detector_settings import DetectorSettings
+from ganfp_tf.scale_settings import ScaleSettings
 from ganfp_tf.victim_settings import VictimSettings
 
 
@@ -52,7 +53,7 @@ def help_text():
     # A dataclass lists what it inherits first; a user looks for the run's own settings there.
     inherited = [
         {field.name for field in dataclasses.fields(base)}
-        for base in (AuditSettings, DetectorSettings, CopySettings, VictimSettings)
+        for base in (AuditSettings, DetectorSettings, CopySettings, VictimSettings, ScaleSettings)
     ]
     fields = sorted(
         dataclasses.fields(Config), key=lambda field: [field.name in names for names in inherited]

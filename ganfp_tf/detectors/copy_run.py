@@ -106,7 +106,8 @@ class Network:
         """What the network has to say of real images, each higher = used.
 
         With d_5 the mean of the five smallest distances in the embedding, and s the mean of the
-        five highest logits with the `--partners` images that the embedding retrieves:
+        five highest logits with the images that the embedding retrieves (`--candidates`, else
+        `--partners` of them):
         -log d_5(x, G), log d_5(x, R), s(x, G) and -s(x, R); R are real images of other patients.
         Of the two that G is in, the mean over generated images in the place of x is taken off: the
         more images G has, the nearer the nearest is, and a threshold learned on one G would not fit
@@ -123,7 +124,7 @@ class Network:
         Raises:
             UserError: the reference holds no other patient for an image.
         """
-        count = material.config.partners
+        count = material.config.candidates or material.config.partners
         tokens, made = self.tokens(material, real), self.tokens(material, generated)
         left, right = _unit(tokens, reference.tokens), _unit(made, made)
         others = _unit(reference.tokens, reference.tokens)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ganfp_tf import files, runs
 from ganfp_tf.config import Config
 from ganfp_tf.data import embed, embeddings, pairs
+from ganfp_tf.detectors import search
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build_backbone
 from ganfp_tf.models.siamese import compiled
@@ -22,14 +23,16 @@ class Material:
     Attributes:
         frame: path, name, role, label, patient, digest and fast of each image.
         features: `embeddings.Features` of the same rows, by the backbone as it was before training.
-        pooled: `(images, channels)` float32, the features' mean over the tokens.
+        pooled: `embeddings.Pooled`, the features' mean over the tokens.
         config: the run's Config.
+        searches: `search.Recall` of every search with --candidates, in their order.
     """
 
     frame: pd.DataFrame
     features: embeddings.Features
-    pooled: np.ndarray
+    pooled: embeddings.Pooled
     config: Config
+    searches: list = dataclasses.field(default_factory=list)
 
     def rows(self, paths, role):
         """Row numbers of the images of `role` whose path is in `paths`, in the frame's order."""
@@ -132,6 +135,8 @@ def open_material(frame, backbone, report, config, check=None):
 def partners(material, real, generated, centres, *, seed):
     """Which generated images score each real one: `(len(real), K)` positions in `generated`.
 
+    With --candidates they are its nearest, whatever the pairing.
+
     With pairing `random` all real images meet the same images, so that the luck of the draw is
     not taken for a difference between them.
 
@@ -143,6 +148,13 @@ def partners(material, real, generated, centres, *, seed):
         seed: of the random partners.
     """
     config = material.config
+    if config.candidates:
+        table, recall = search.candidates(
+            *_vectors(material, real, generated, centres), config.candidates,
+            config.memory_bytes, seed=seed,
+        )  # fmt: skip
+        material.searches.append(recall)
+        return table
     near_count = {"random": 0, "nearest": config.partners, "mixed": -(-config.partners // 2)}
     near_count = min(near_count[config.pairing], config.neighbours, len(generated))
     tables = []
@@ -157,15 +169,28 @@ def partners(material, real, generated, centres, *, seed):
 
 
 def neighbours(material, real, generated, centres, k):
-    """The `k` nearest of `generated` for each of `real`, after centring each domain."""
-    return pairs.nearest(
-        material.pooled[real] - centres[0], material.pooled[generated] - centres[1], k
-    )
+    """The `k` nearest of `generated` for each of `real`, after centring each domain.
+
+    Returns:
+        `(len(real), k)` int64 positions in `generated`.
+
+    Raises:
+        UserError: where there is no generated image.
+    """
+    if not len(generated):
+        raise UserError("there is no generated image to pair with; hand in at least one.")
+    vectors = _vectors(material, real, generated, centres)
+    return search.exact(*vectors, k, material.config.memory_bytes)
+
+
+def _vectors(material, real, generated, centres):
+    domains = zip((real, generated), centres, strict=True)
+    return [search.Vectors(material.pooled, rows, centre) for rows, centre in domains]
 
 
 def centres_of(material, real, generated):
     """Mean pooled features of the real and of the generated training images."""
-    return material.pooled[real].mean(axis=0), material.pooled[generated].mean(axis=0)
+    return material.pooled.mean(real), material.pooled.mean(generated)
 
 
 def checked_backbone(config, folder):

@@ -3,10 +3,11 @@
 import numpy as np
 
 from ganfp_tf.detectors.distance import FLOOR, mean_of_nearest
+from ganfp_tf.detectors.pair_logits import pair_logits
 from ganfp_tf.detectors.spaces import distance_rows
 
 BEST = 5  # an image's score is the mean of so many highest logits
-PAIRS = 512  # pairs the comparator takes at once
+LIMIT = 2**30  # bytes of images that are prepared for the comparison
 
 
 def nearest(left, right, count, hidden=None):
@@ -32,15 +33,20 @@ def nearest(left, right, count, hidden=None):
     return near, np.maximum(means, FLOOR)
 
 
-def logits(networks, tokens, others, near):
-    """Logits of each row with its nearest, -inf where there is none: (n, K) float32."""
+def logits(networks, tokens, others, near, limit=LIMIT):
+    """Logits of each row with its nearest, -inf where there is none: (n, K) float32.
+
+    Args:
+        networks: what compares.
+        tokens, others: (n, T, D) and (m, T, D).
+        near: (n, K) rows of `others`, -1 for none.
+        limit: bytes that images prepared for the comparison may take.
+    """
     logits = np.full(near.shape, -np.inf, "float32")
     left, column = np.nonzero(near >= 0)
-    right = near[left, column]
-    for start in range(0, len(left), PAIRS):
-        part = slice(start, start + PAIRS)
-        found = networks.compare(tokens[left[part]], others[right[part]])
-        logits[left[part], column[part]] = found
+    logits[left, column] = pair_logits(
+        networks.engine, tokens.__getitem__, others.__getitem__, left, near[left, column], limit
+    )
     return logits
 
 

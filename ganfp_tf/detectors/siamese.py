@@ -12,7 +12,9 @@ from scipy import special
 from ganfp_tf import files
 from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.detectors import material as materials
+from ganfp_tf.detectors import pair_logits as pair_scores
 from ganfp_tf.errors import UserError
+from ganfp_tf.models.pairwise import PairEngine
 from ganfp_tf.models.siamese import (
     DOMAINS,
     build_comparator,
@@ -25,7 +27,6 @@ from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
 
 SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the similarity signals
 DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
-PAIRS_A_CALL = 256  # pairs the comparator takes at once: enough to fill the cores, small in memory
 
 
 class Scoring:
@@ -41,6 +42,11 @@ class Scoring:
         """Tokens and tokens `(batch, tokens, channels)` -> logits `(batch,)`."""
         call = compiled(self.comparator)
         return lambda real, generated: call({"real": real, "generated": generated})[:, 0]
+
+    @functools.cached_property
+    def engine(self):
+        """`PairEngine` of the comparator: many pairs of few images."""
+        return PairEngine(self.comparator)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,15 +247,14 @@ def image_scores(logits):
 def pair_logits(networks, material, real, partner_rows):
     """Logits of pairs: row `real[i]` with each of `partner_rows[i]`; `(len(real), K)` float32.
 
-    Every image is encoded once, however many pairs it is in.
+    Every image is read and encoded once, however many pairs it is in, as long as it fits into
+    --memory_limit; see `pair_logits.pair_logits`.
     """
-    needed, place = np.unique(partner_rows, return_inverse=True)
-    real_tokens = material.tokens(networks, real)
-    generated_tokens = material.tokens(networks, needed)
-    left = np.repeat(np.arange(len(real)), partner_rows.shape[1])
-    right = place.ravel()
-    logits = np.empty(len(left), "float32")
-    for start in range(0, len(left), PAIRS_A_CALL):
-        part = slice(start, start + PAIRS_A_CALL)
-        logits[part] = networks.compare(real_tokens[left[part]], generated_tokens[right[part]])
+    place = np.broadcast_to(np.arange(len(real))[:, None], partner_rows.shape)
+    logits = pair_scores.pair_logits(
+        networks.engine,
+        lambda rows: material.tokens(networks, np.asarray(real)[rows]),
+        lambda rows: material.tokens(networks, rows),
+        place.ravel(), partner_rows.ravel(), material.config.memory_bytes,
+    )  # fmt: skip
     return logits.reshape(partner_rows.shape)

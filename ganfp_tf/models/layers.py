@@ -79,6 +79,55 @@ class CrossAttention(keras.layers.Layer):
         )
         return result if with_scores else (result, None)
 
+    def project(self, tokens):
+        """Query, key and value of images, which are the same in every pair they are in.
+
+        Args:
+            tokens: `(images, tokens, channels)`.
+
+        Returns:
+            `(query, key, value)`: `(images, heads, tokens, key_dim)`, divided by the root of
+            key_dim (Vaswani et al. 2017, equation 1); `(images, heads, key_dim, tokens)`; and
+            `(images, heads, tokens, key_dim)`. Where that is less work a pair, the values have
+            passed the output's weights already: `(images, heads * tokens, channels)`.
+        """
+        normed = self.norm(tokens)
+        dense = (self.attention.query_dense, self.attention.key_dense, self.attention.value_dense)
+        query, key, value = (ops.transpose(each(normed), (0, 2, 1, 3)) for each in dense)
+        if self._folds(tokens.shape):
+            kernel = ops.cast(self.attention.output_dense.kernel, value.dtype)
+            # Not a broadcast matmul: TensorFlow 2.21 writes past its end on a CPU with one head.
+            value = ops.einsum("nhtd,hdc->nhtc", value, kernel)
+            value = ops.reshape(value, (-1, self.heads * tokens.shape[1], tokens.shape[2]))
+        query = query * ops.cast(query.shape[-1] ** -0.5, query.dtype)
+        return query, ops.transpose(key, (0, 1, 3, 2)), value
+
+    def attend(self, own, other):
+        """What `call` makes of one image of each pair, from what `project` gave; no dropout.
+
+        Args:
+            own, other: `(tokens, query, key, value)` of both images, one row a pair.
+
+        Returns:
+            `(pairs, tokens, channels)`, `own` having looked at `other`.
+        """
+        tokens, query, _, _ = own
+        _, _, key, value = other
+        weights = ops.softmax(ops.matmul(query, key))
+        if self._folds(tokens.shape):
+            weights = ops.transpose(weights, (0, 2, 1, 3))
+            weights = ops.reshape(weights, (-1, tokens.shape[1], value.shape[1]))
+            seen = ops.matmul(weights, value)
+            seen = seen + ops.cast(self.attention.output_dense.bias, seen.dtype)
+        else:
+            seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+            seen = self.attention.output_dense(seen)
+        return ops.cast(tokens, seen.dtype) + seen
+
+    def _folds(self, shape):
+        # Products a query's place: heads * T * C with folded values, T * C + C * C without.
+        return (self.heads - 1) * shape[1] < shape[2]
+
     def compute_output_shape(self, input_shape):
         a, b = _two_shapes(self, input_shape)
         return tuple(a), tuple(b)
@@ -148,6 +197,26 @@ class AdaptiveSimilarity(keras.layers.Layer):
             cosine = ops.sum(_unit(a) * _unit(b), axis=-1, keepdims=True)
             signals.append(cosine * ops.cast(ops.exp(-self.log_temperature), a.dtype))
         return ops.concatenate(signals, axis=-1) if len(signals) > 1 else signals[0]
+
+    def pooled(self, a, b):
+        """Mean over the places of what `call` gives, in float32, without keeping each place's.
+
+        Args:
+            a, b: `(pairs, places, channels)`.
+
+        Returns:
+            `(pairs, signals)`.
+        """
+        a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
+        signals = []
+        if self.signals != "dot":
+            signals.append(self.channel_weights * ops.mean(ops.abs(a - b), axis=1))
+        if self.signals != "difference":
+            lengths = [ops.maximum(ops.sum(x * x, axis=-1), 1e-6) for x in (a, b)]
+            cosine = ops.sum(a * b, axis=-1) * ops.rsqrt(lengths[0]) * ops.rsqrt(lengths[1])
+            mean = ops.mean(cosine, axis=1, keepdims=True)
+            signals.append(mean * ops.exp(-self.log_temperature))
+        return ops.concatenate(signals, axis=-1)
 
     def compute_output_shape(self, input_shape):
         a, _ = _two_shapes(self, input_shape)

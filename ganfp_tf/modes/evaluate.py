@@ -1,5 +1,7 @@
 """--mode=evaluate: what a trained detector is worth, or what a run file is worth."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -43,7 +45,7 @@ def run(config):
     columns = ["split_id", "name", "patient", "label", "split", "score", "probability"]
     columns += ["decision", "best_match"]
     files.write_csv(folder / "scores.csv", scores[columns])
-    report(scores, pairs, weights, folder, config)
+    report(scores, pairs, weights, folder, config, material.searches)
 
 
 def score_split(scorer, material, split, config):
@@ -78,8 +80,17 @@ def score_split(scorer, material, split, config):
     return pd.concat(parts, ignore_index=True), test_logits
 
 
-def report(scores, pairs, weights, folder, config):
-    """Writes evaluation.json and figures/, prints the table and what it can show."""
+def report(scores, pairs, weights, folder, config, searches=()):
+    """Writes evaluation.json and figures/, prints the table and what it can show.
+
+    Args:
+        scores: as scores.csv, with decision and centered.
+        pairs: `(test images, partners)` logits.
+        weights: content of weights.json.
+        folder: the run folder.
+        config: the run's Config.
+        searches: `search.Recall` of the searches for candidates.
+    """
     main = scores[scores["split_id"] == "main"]
     test = main[main["split"] == "test"]
     crossed = scores[(scores["split_id"] != "main") & (scores["split"] == "test")]
@@ -119,6 +130,7 @@ def report(scores, pairs, weights, folder, config):
             "threshold_from": "validation images of the same split",
             "levels": {name: level.to_dict() for name, level in levels.items()},
             "can_show": sentences,
+            "searches": [dataclasses.asdict(recall) for recall in searches],
         },
     )  # fmt: skip
     _draw(test, crossed, levels, folder)
@@ -130,6 +142,8 @@ def report(scores, pairs, weights, folder, config):
     print(tables.evaluation_table(shown))
     print()
     for sentence in sentences.values():
+        print(sentence)
+    for sentence in dict.fromkeys(recall.sentence() for recall in searches):
         print(sentence)
     print(
         f"{SEEN[config.supervision == 'copy']}\n"

@@ -126,9 +126,23 @@ def test_shards_are_memory_mapped_read_only(tmp_path):
     store = embeddings.open_store(tmp_path, key())
     store.write(digests(2), random(2))
     for opened in (store, embeddings.open_store(tmp_path, key())):
-        for features, _, _ in opened.rows.values():
-            assert isinstance(features, np.memmap)
-            assert not features.flags.writeable
+        for shard, _ in opened.rows.values():
+            assert isinstance(shard.features, np.memmap)
+            assert not shard.features.flags.writeable
+
+
+def test_few_shards_are_mapped_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "MAPPED", 2)
+    store = embeddings.open_store(tmp_path, key())
+    features = random(10)
+    for start in range(0, 10, 2):
+        store.write(digests(2, start=start), features[start : start + 2])
+    view = embeddings.open_store(tmp_path, key()).view(digests(10))
+    np.testing.assert_allclose(view.gather(range(10)), features, rtol=1e-3)
+    assert len(view.rows[0][0].maps._open) == 2
+    monkeypatch.setattr(embeddings, "MAPPED_BYTES", 1)
+    view.gather([0, 9])
+    assert list(view.rows[0][0].maps._open) == [view.rows[9][0].path]
 
 
 # Numbers
@@ -220,7 +234,25 @@ def test_batches_are_the_features_in_order(numbered, size):
 def test_pooled_is_the_mean_over_tokens(numbered):
     values, features = numbered
     np.testing.assert_allclose(features.pooled(), values.mean(axis=1))
-    assert embeddings.Features([], (TOKENS, CHANNELS)).pooled().shape == (0, CHANNELS)
+    np.testing.assert_allclose(features.pooled()[[3, 0, 3]], values.mean(axis=1)[[3, 0, 3]])
+    rows = np.array([1, 4, 2])
+    np.testing.assert_allclose(features.pooled().mean(rows), values[rows].mean(axis=(0, 1)))
+    assert np.asarray(embeddings.Features([], (TOKENS, CHANNELS)).pooled()).shape == (0, CHANNELS)
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda data: b"", lambda data: data[:-1], lambda data: data[::-1]]
+)
+def test_means_are_kept_and_made_anew_where_damaged(tmp_path, harm):
+    store = embeddings.open_store(tmp_path, key())
+    features = random(4)
+    store.write(digests(4), features)
+    np.testing.assert_allclose(store.view(digests(4)).pooled(), features.mean(axis=1), atol=1e-3)
+    (path,) = shards(store, ".mean")
+    path.write_bytes(harm(path.read_bytes()))
+    again = embeddings.open_store(tmp_path, key()).view(digests(4)).pooled()
+    np.testing.assert_allclose(again, features.mean(axis=1), atol=1e-3)
+    assert len(path.read_bytes()) == 4 + 4 * np.asarray(again).size
 
 
 def test_statistics_against_numpy(numbered):

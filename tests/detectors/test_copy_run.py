@@ -18,8 +18,18 @@ CONFIG = Config(partners=8)
 class Alike:
     """Compares by minus the squared distance of the tokens."""
 
-    def compare(self, real, generated):
-        return -np.square(real - generated).sum(axis=(1, 2))
+    image_bytes = 4
+    joined = staticmethod(np.concatenate)
+
+    @property
+    def engine(self):
+        return self
+
+    def prepare(self, tokens, domain):
+        return tokens
+
+    def logits(self, real, generated, left, right):
+        return -np.square(real[left] - generated[right]).sum(axis=(1, 2))
 
 
 @dataclasses.dataclass(frozen=True)

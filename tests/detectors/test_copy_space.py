@@ -191,10 +191,19 @@ class Products:
     """Networks whose logit is the product of the tokens; counts the pairs."""
 
     pairs: int = 0
+    image_bytes = 4
+    joined = staticmethod(np.concatenate)
 
-    def compare(self, left, right):
+    @property
+    def engine(self):
+        return self
+
+    def prepare(self, tokens, domain):
+        return tokens
+
+    def logits(self, real, generated, left, right):
         self.pairs += len(left)
-        return (left * right).sum(axis=(1, 2))
+        return (real[left] * generated[right]).sum(axis=(1, 2))
 
 
 REAL = images([[3, 0], [2, 1], [0, 3], [-5, -4]], ["p0", "p0", "p1", "p2"])

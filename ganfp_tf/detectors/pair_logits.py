@@ -1,0 +1,56 @@
+"""Logits of any number of pairs in bounded memory; each image is read and projected once."""
+
+import numpy as np
+
+BATCH = 64  # images whose tokens are held beside what was prepared
+
+
+def pair_logits(engine, real, generated, left, right, limit):
+    """Logits of the pairs (left[i], right[i]), in blocks of images that fit into memory.
+
+    N real and M generated images are N + M readings where one side fits into half of `limit`, and
+    N + M * ceil(N / n) where it does not, n being the real images that fit.
+
+    Args:
+        engine: `pairwise.PairEngine`.
+        real, generated: functions from row numbers `(n,)` to tokens `(n, T, D)`.
+        left, right: `(P,)` int, rows of either.
+        limit: bytes that prepared images may take.
+
+    Returns:
+        `(P,)` float32.
+    """
+    left, right = np.asarray(left), np.asarray(right)
+    out = np.empty(len(left), "float32")
+    if not len(left):
+        return out
+    most = max(1, int(limit / 2 / engine.image_bytes))
+    rows_left, at_left = np.unique(left, return_inverse=True)
+    rows_right, at_right = np.unique(right, return_inverse=True)
+    block_of = at_left // most, at_right // most
+    order = np.lexsort((at_left, block_of[1], block_of[0]))
+    key = np.stack([block_of[0][order], block_of[1][order]])
+    ends = np.flatnonzero(np.any(np.diff(key, axis=1) != 0, axis=0)) + 1
+    held = {}
+
+    def prepared(domain, rows, block, tokens):
+        if held.get(domain, (None,))[0] != block:
+            held.pop(domain, None)  # Before the next is made: two would be over the limit.
+            chosen = rows[block * most : (block + 1) * most]
+            held[domain] = (block, _prepare(engine, domain, chosen, tokens))
+        return held[domain][1]
+
+    for pairs in np.split(order, ends):
+        i, j = block_of[0][pairs[0]], block_of[1][pairs[0]]
+        a = prepared("real", rows_left, i, real)
+        b = prepared("generated", rows_right, j, generated)
+        out[pairs] = engine.logits(a, b, at_left[pairs] - i * most, at_right[pairs] - j * most)
+    return out
+
+
+def _prepare(engine, domain, rows, tokens):
+    batches = [
+        engine.prepare(tokens(rows[start : start + BATCH]), domain)
+        for start in range(0, len(rows), BATCH)
+    ]
+    return engine.joined(batches)

@@ -1,0 +1,60 @@
+"""The settings of speed, memory and machines: none of them changes what is learned."""
+
+import dataclasses
+
+from ganfp_tf.errors import UserError
+from ganfp_tf.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleSettings:
+    """How much is held, searched and shared out. Raises `UserError` where settings do not fit."""
+
+    # A table: one setting a paragraph reads better than one argument a line.
+    # fmt: off
+    # Scale
+    memory_limit: float = setting(
+        2.0, "Most memory for what scoring holds at once (tokens, pairs, vectors of the search), "
+        "whatever the number of images; TensorFlow and the list of images come on top.",
+        group="Scale", unit="GB", low=0.1, high=100000.0, role="place")
+    candidates: int = setting(
+        0, "Score each real image against this many of its nearest generated images, found by an "
+        "approximate search where there are many; its recall is measured and reported. 0: the "
+        "partners that --pairing and --partners say. The threshold is learned with the same.",
+        group="Scale", unit="images", low=0, high=100000)
+    measure: str = setting(
+        "detectors", "With --mode=benchmark: detectors, or the speed of each part on this machine.",
+        group="Scale", choices=("detectors", "speed"), role="place")
+    beam: bool = setting(
+        False, "With --mode=predict: encode and score as an Apache Beam pipeline, on this machine "
+        "or a cluster (pip install -r requirements-beam.txt).", group="Scale", role="place")
+    runner: str = setting(
+        "DirectRunner", "With --beam: the Beam runner.", group="Scale", role="place")
+    runner_options: str = setting(
+        "", "With --beam: options of the runner, as on a Beam command line, such as "
+        "'--direct_num_workers=4 --direct_running_mode=multi_processing'.", group="Scale",
+        role="place")
+    export_format: str = setting(
+        "savedmodel", "With --mode=export: a SavedModel, or LiteRT (TFLite) models of encoder and "
+        "comparator, in float or in 8-bit integers calibrated on the run's images.",
+        group="Scale", choices=("savedmodel", "tflite", "tflite_int8"), role="place")
+    # fmt: on
+
+    @property
+    def memory_bytes(self):
+        """--memory_limit in bytes."""
+        return int(self.memory_limit * 1e9)
+
+    def check_scale(self):
+        """Raises `UserError` for settings of this group that would do nothing."""
+        for name, mode in (("measure", "benchmark"), ("beam", "predict"), ("export_format",
+                           "export")):  # fmt: skip
+            if getattr(self, name) != getattr(ScaleSettings, name) and self.mode != mode:
+                raise UserError(f"--{name} goes with --mode={mode}.")
+        changed = [
+            f"--{name}"
+            for name in ("runner", "runner_options")
+            if getattr(self, name) != getattr(ScaleSettings, name)
+        ]
+        if changed and not self.beam:
+            raise UserError(f"{' and '.join(changed)} go with --beam.")
