@@ -44,8 +44,15 @@ def pair_logits(engine, real, generated, left, right, limit):
         i, j = block_of[0][pairs[0]], block_of[1][pairs[0]]
         a = prepared("real", rows_left, i, real)
         b = prepared("generated", rows_right, j, generated)
-        out[pairs] = engine.logits(a, b, at_left[pairs] - i * most, at_right[pairs] - j * most)
+        out[pairs] = _scored(engine, a, b, at_left[pairs] - i * most, at_right[pairs] - j * most)
     return out
+
+
+def _scored(engine, a, b, left, right):
+    place = left * len(b) + right
+    if len(place) >= len(a) * len(b) and len(np.unique(place)) == len(a) * len(b):
+        return engine.all_logits(a, b).ravel()[place]  # faster than pair by pair
+    return engine.logits(a, b, left, right)
 
 
 def _prepare(engine, domain, rows, tokens):

@@ -124,6 +124,35 @@ class CrossAttention(keras.layers.Layer):
             seen = self.attention.output_dense(seen)
         return ops.cast(tokens, seen.dtype) + seen
 
+    def attend_all(self, own, other):
+        """As `attend`, every image of `own` having looked at every image of `other`.
+
+        Larger products than `attend` has, and nothing is copied for each pair.
+
+        Args:
+            own: `(tokens, query, key, value)` of n images.
+            other: of m images.
+
+        Returns:
+            `(m, n, tokens, channels)`.
+        """
+        tokens, query, _, _ = own
+        _, _, key, value = other
+        n, m, (places, channels) = ops.shape(tokens)[0], ops.shape(key)[0], tokens.shape[1:]
+        query = ops.reshape(ops.transpose(query, (1, 0, 2, 3)), (self.heads, -1, query.shape[3]))
+        query = ops.broadcast_to(query[None], (m, self.heads, n * places, query.shape[2]))
+        weights = ops.softmax(ops.matmul(query, key))  # (m, heads, n * places, places)
+        if self._folds(tokens.shape):
+            weights = ops.transpose(weights, (0, 2, 1, 3))
+            weights = ops.reshape(weights, (m, n * places, self.heads * places))
+            seen = ops.reshape(ops.matmul(weights, value), (m, n, places, channels))
+            seen = seen + ops.cast(self.attention.output_dense.bias, seen.dtype)
+        else:
+            seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+            seen = self.attention.output_dense(seen)
+            seen = ops.reshape(seen, (m, n, places, channels))
+        return ops.cast(tokens, seen.dtype)[None] + seen
+
     def _folds(self, shape):
         # Products a query's place: heads * T * C with folded values, T * C + C * C without.
         return (self.heads - 1) * shape[1] < shape[2]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-PAIR_BYTES = 64 * 2**20  # of all intermediate results of one call: large products, near the cores
+PAIR_BYTES = 2**28  # of all intermediate results of one call
 MOST_PAIRS = 4096
 
 
@@ -62,11 +62,12 @@ class PairEngine:
         )
         index = tf.TensorSpec((None,), tf.int32)
         self._score = tf.function(self._logits, input_signature=[specs, specs, index, index])
+        self._score_all = tf.function(self._all_logits, input_signature=[specs, specs])
 
     @property
     def traces(self):
-        """How often each of the three graphs was traced: 1 each, however many batches came."""
-        functions = (*self._prepare.values(), self._score)
+        """How often each graph was traced: once at most, however many batches came."""
+        functions = (*self._prepare.values(), self._score, self._score_all)
         return [function.experimental_get_tracing_count() for function in functions]
 
     @property
@@ -76,7 +77,7 @@ class PairEngine:
 
     @property
     def pairs_a_call(self):
-        """Pairs that one call scores: enough to fill the cores, few enough to stay near them."""
+        """Pairs that one call scores: enough to fill the cores."""
         tokens = self._parts_tokens()
         maps = 4 * (self._attention.heads if self._attention else 0) * tokens * tokens
         a_pair = 4 * (3 * sum(self._counts) + maps)
@@ -119,6 +120,21 @@ class PairEngine:
             out[part] = self._score(real.parts, generated.parts, left[part], right[part]).numpy()
         return out
 
+    def all_logits(self, real, generated):
+        """Logits of every image of `real` with every image of `generated`, both `Prepared`.
+
+        Returns:
+            `(len(real), len(generated))` float32.
+        """
+        out = np.empty((len(real), len(generated)), "float32")
+        side = max(1, int(np.sqrt(self.pairs_a_call)))
+        for i in range(0, len(real), side):
+            own = tuple(part[i : i + side] for part in real.parts)
+            for j in range(0, len(generated), side):
+                other = tuple(part[j : j + side] for part in generated.parts)
+                out[i : i + side, j : j + side] = self._score_all(own, other).numpy()
+        return out
+
     def _parts_tokens(self):
         return self.token_shape[0] // (2 if self._halves else 1)
 
@@ -139,3 +155,16 @@ class PairEngine:
             x, y = self._attention.attend(a, b), self._attention.attend(b, a)
         signals = self._similarity.pooled(x, y)
         return self._head(signals, training=False)[:, 0]
+
+    def _all_logits(self, real, generated):
+        if self._attention is None:
+            n, m = tf.shape(real[0])[0], tf.shape(generated[0])[0]
+            x = tf.repeat(real[0], m, axis=0)
+            y = tf.tile(generated[0], (n, 1, 1))
+        else:
+            x = tf.transpose(self._attention.attend_all(real, generated), (1, 0, 2, 3))
+            y = self._attention.attend_all(generated, real)  # (n, m, T, D) as x
+            n, m = tf.shape(x)[0], tf.shape(x)[1]
+            x, y = (tf.reshape(each, (-1, *each.shape[2:])) for each in (x, y))
+        signals = self._similarity.pooled(x, y)
+        return tf.reshape(self._head(signals, training=False), (n, m))

@@ -28,6 +28,9 @@ class Alike:
     def prepare(self, tokens, domain):
         return tokens
 
+    def all_logits(self, real, generated):
+        return -np.square(real[:, None] - generated[None]).sum(axis=(2, 3))
+
     def logits(self, real, generated, left, right):
         return -np.square(real[left] - generated[right]).sum(axis=(1, 2))
 

@@ -18,6 +18,11 @@ class Engine:
         self.prepared[domain] += tokens.ravel().tolist()
         return tokens
 
+    def all_logits(self, real, generated):
+        self.most = max(getattr(self, "most", 0), len(real) + len(generated))
+        self.blocks = getattr(self, "blocks", 0) + 1
+        return 100.0 * real[:, 0] + generated[:, 0].T
+
     def logits(self, real, generated, left, right):
         self.most = max(getattr(self, "most", 0), len(real) + len(generated))
         return 100.0 * real[left, 0, 0] + generated[right, 0, 0]
@@ -43,6 +48,16 @@ def test_an_image_is_read_once_where_all_fit():
     engine = Engine()
     pair_logits(engine, tokens, tokens, left, right, limit=1e6)
     assert engine.prepared == {"real": list(range(5)), "generated": list(range(200))}
+
+
+def test_all_pairs_of_two_sets_are_scored_as_one_block():
+    left, right = np.repeat(np.arange(5), 8), np.tile(np.arange(8)[::-1], 5)
+    engine = Engine()
+    found = pair_logits(engine, tokens, tokens, left, right, limit=1e6)
+    np.testing.assert_array_equal(found, 100.0 * left + right)
+    assert engine.blocks == 1
+    pair_logits(engine, tokens, tokens, left[1:], right[1:], limit=1e6)
+    assert engine.blocks == 1
 
 
 def test_generated_images_are_read_once_for_each_block_of_real_ones():

@@ -39,6 +39,21 @@ def test_pairs_have_the_logits_of_the_comparator(case):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_all_pairs_have_the_logits_of_single_ones(case, monkeypatch):
+    monkeypatch.setattr(PairEngine, "pairs_a_call", 6)  # blocks of 2 x 2, and what is left
+    shape, settings = CASES[case]
+    engine = PairEngine(comparator(shape, **settings))
+    tokens = RNG.normal(size=(5, *shape)).astype("float32")
+    real, generated = engine.prepare(tokens[:3], "real"), engine.prepare(tokens, "generated")
+    left, right = np.repeat(np.arange(3), 5), np.tile(np.arange(5), 3)
+    found = engine.all_logits(real, generated)
+    expected = engine.logits(real, generated, left, right).reshape(3, 5)
+    assert expected.std() > 0.001
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert engine.traces == [1, 1, 1, 1]
+
+
 def test_graphs_are_traced_once_whatever_the_numbers_and_read_weights_anew(monkeypatch):
     model = comparator((6, 16), cross_attention=True)
     engine = PairEngine(model)
@@ -47,13 +62,13 @@ def test_graphs_are_traced_once_whatever_the_numbers_and_read_weights_anew(monke
     for n in (1, 5, 9):
         parts = engine.prepare(tokens[:n], "real"), engine.prepare(tokens, "generated")
         before = engine.logits(*parts, np.zeros(9, int), np.arange(9))
-    assert engine.traces == [1, 1, 1]
+    assert engine.traces == [1, 1, 1, 0]
     for weight in model.weights:
         weight.assign(weight + 0.1)
     parts = engine.prepare(tokens, "real"), engine.prepare(tokens, "generated")
     after = engine.logits(*parts, np.zeros(9, int), np.arange(9))
     assert np.abs(after - before).max() > 1e-3
-    assert engine.traces == [1, 1, 1]
+    assert engine.traces == [1, 1, 1, 0]
     expected = compiled(model)({"real": tokens[[0] * 9], "generated": tokens})[:, 0]
     np.testing.assert_allclose(after, expected, atol=1e-5)
 
