@@ -80,33 +80,35 @@ class CrossAttention(keras.layers.Layer):
         return result if with_scores else (result, None)
 
     def project(self, tokens):
-        """Query, key and value of images, which are the same in every pair they are in.
+        """What is the same of an image in every pair it is in.
 
         Args:
             tokens: `(images, tokens, channels)`.
 
         Returns:
-            `(query, key, value)`: `(images, heads, tokens, key_dim)`, divided by the root of
-            key_dim (Vaswani et al. 2017, equation 1); `(images, heads, key_dim, tokens)`; and
-            `(images, heads, tokens, key_dim)`. Where that is less work a pair, the values have
-            passed the output's weights already: `(images, heads * tokens, channels)`.
+            `(tokens, query, key, value)`: the tokens plus the output's bias; the query `(images,
+            heads, tokens, key_dim)`, divided by the root of key_dim (Vaswani et al. 2017, equation
+            1); the key `(images, heads, key_dim, tokens)`; the value `(images, heads, tokens,
+            key_dim)`. Where that is less work a pair, the values have passed the output's weights
+            already: `(images, heads * tokens, channels)`.
         """
         normed = self.norm(tokens)
         dense = (self.attention.query_dense, self.attention.key_dense, self.attention.value_dense)
         query, key, value = (ops.transpose(each(normed), (0, 2, 1, 3)) for each in dense)
+        output = self.attention.output_dense
         if self._folds(tokens.shape):
-            kernel = ops.cast(self.attention.output_dense.kernel, value.dtype)
             # Not a broadcast matmul: TensorFlow 2.21 writes past its end on a CPU with one head.
-            value = ops.einsum("nhtd,hdc->nhtc", value, kernel)
+            value = ops.einsum("nhtd,hdc->nhtc", value, ops.cast(output.kernel, value.dtype))
             value = ops.reshape(value, (-1, self.heads * tokens.shape[1], tokens.shape[2]))
         query = query * ops.cast(query.shape[-1] ** -0.5, query.dtype)
-        return query, ops.transpose(key, (0, 1, 3, 2)), value
+        tokens = ops.cast(tokens, query.dtype) + ops.cast(output.bias, query.dtype)
+        return tokens, query, ops.transpose(key, (0, 1, 3, 2)), value
 
     def attend(self, own, other):
         """What `call` makes of one image of each pair, from what `project` gave; no dropout.
 
         Args:
-            own, other: `(tokens, query, key, value)` of both images, one row a pair.
+            own, other: of both images, one row a pair.
 
         Returns:
             `(pairs, tokens, channels)`, `own` having looked at `other`.
@@ -117,12 +119,8 @@ class CrossAttention(keras.layers.Layer):
         if self._folds(tokens.shape):
             weights = ops.transpose(weights, (0, 2, 1, 3))
             weights = ops.reshape(weights, (-1, tokens.shape[1], value.shape[1]))
-            seen = ops.matmul(weights, value)
-            seen = seen + ops.cast(self.attention.output_dense.bias, seen.dtype)
-        else:
-            seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-            seen = self.attention.output_dense(seen)
-        return ops.cast(tokens, seen.dtype) + seen
+            return tokens + ops.matmul(weights, value)
+        return tokens + self._output(ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3)))
 
     def attend_all(self, own, other):
         """As `attend`, every image of `own` having looked at every image of `other`.
@@ -130,7 +128,7 @@ class CrossAttention(keras.layers.Layer):
         Larger products than `attend` has, and nothing is copied for each pair.
 
         Args:
-            own: `(tokens, query, key, value)` of n images.
+            own: `project` of n images.
             other: of m images.
 
         Returns:
@@ -145,13 +143,15 @@ class CrossAttention(keras.layers.Layer):
         if self._folds(tokens.shape):
             weights = ops.transpose(weights, (0, 2, 1, 3))
             weights = ops.reshape(weights, (m, n * places, self.heads * places))
-            seen = ops.reshape(ops.matmul(weights, value), (m, n, places, channels))
-            seen = seen + ops.cast(self.attention.output_dense.bias, seen.dtype)
+            seen = ops.matmul(weights, value)
         else:
-            seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-            seen = self.attention.output_dense(seen)
-            seen = ops.reshape(seen, (m, n, places, channels))
-        return ops.cast(tokens, seen.dtype)[None] + seen
+            seen = self._output(ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3)))
+        return tokens[None] + ops.reshape(seen, (m, n, places, channels))
+
+    def _output(self, seen):
+        """The output's weights without their bias: (..., heads, key_dim) -> (..., channels)."""
+        kernel = ops.cast(self.attention.output_dense.kernel, seen.dtype)
+        return ops.tensordot(seen, kernel, axes=2)
 
     def _folds(self, shape):
         # Products a query's place: heads * T * C with folded values, T * C + C * C without.

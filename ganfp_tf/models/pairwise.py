@@ -15,7 +15,7 @@ class Prepared:
     """What a comparison needs of each of n images.
 
     Attributes:
-        parts: tensors `(n, ...)`: the tokens; with cross-attention query, key and value as well.
+        parts: tensors `(n, ...)`: the tokens, or what `CrossAttention.project` gives.
     """
 
     parts: tuple
@@ -144,7 +144,7 @@ class PairEngine:
             tokens = tokens[:, :half] if domain == "real" else tokens[:, half:]
         if self._attention is None:
             return (tokens,)
-        return (tokens, *self._attention.project(tokens))
+        return self._attention.project(tokens)
 
     def _logits(self, real, generated, left, right):
         a = [tf.gather(part, left) for part in real]
