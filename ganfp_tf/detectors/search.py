@@ -136,12 +136,14 @@ def _index(generated, limit, rng):
     import faiss  # Brings threads of its own, which a search of few images need not wait for.
 
     m, channels = len(generated), len(generated.centre)
-    kept = int(np.clip(limit / 2 / 2 / m, 8, min(COMPONENTS, channels)))
+    kept = min(COMPONENTS, channels, m // 2, max(8, int(limit / 2 / 2 / m)))
     cells = int(4 * np.sqrt(m))
     sample = min(m, max(int(np.clip(limit / 2 / 8 / channels, 1, LEARNED)), 40 * kept))
     learned = np.sort(rng.choice(m, sample, replace=False))
     cells = max(1, min(cells, sample // 40))  # faiss wants 39 vectors a cell
-    method = f"PCA{kept},IVF{cells},SQfp16"
+    method = f"IVF{cells},SQfp16"
+    if kept < channels:
+        method = f"PCA{kept},{method}"
     index = faiss.index_factory(channels, method, faiss.METRIC_INNER_PRODUCT)
     inner = faiss.extract_index_ivf(index)
     inner.cp.seed = int(rng.integers(2**31))
