@@ -275,7 +275,7 @@ class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings, Scal
         name = self.backbone + ("-ca" if self.cross_attention else "")
         if self.mode in ("audit", "compare", "simulate", "benchmark"):
             name = "benchmark" if self.mode == "simulate" and self.grid else self.mode
-            name = "speed" if self.measure == "speed" else name
+            name = "speed" if self.mode == "benchmark" and self.measure == "speed" else name
         return str(pathlib.Path("runs") / f"{name}-{digest}")
 
     def without_detectors(self):

@@ -26,7 +26,7 @@ WRITTEN = (
     "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
     "copies", "systems", "comparison.csv", "comparison.md", "comparison.html", "victims",
     "detectors", "benchmark.csv", "benchmark.md", "benchmark.html", "controls", "report.html",
-    "audit.json", "audit_card.md",
+    "audit.json", "audit_card.md", "cluster", "lite", "speed.json", "speed.csv", "speed.md",
 )  # fmt: skip
 # What a simulation writes: names that a user's own images may have, so only removed from its own.
 SIMULATED = (

@@ -25,15 +25,17 @@ class ScaleSettings:
     measure: str = setting(
         "detectors", "With --mode=benchmark: detectors, or the speed of each part on this machine.",
         group="Scale", choices=("detectors", "speed"), role="place")
+    speed_backbones: str = setting(
+        "", "With --measure=speed: further backbones whose encoder is measured, with random "
+        "weights, separated by commas.", group="Scale", role="place")
     beam: bool = setting(
         False, "With --mode=predict: encode and score as an Apache Beam pipeline, on this machine "
         "or a cluster (pip install -r requirements-beam.txt).", group="Scale", role="place")
     runner: str = setting(
         "DirectRunner", "With --beam: the Beam runner.", group="Scale", role="place")
     runner_options: str = setting(
-        "", "With --beam: options of the runner, as on a Beam command line, such as "
-        "'--direct_num_workers=4 --direct_running_mode=multi_processing'.", group="Scale",
-        role="place")
+        "", "With --beam: options of the runner, as on a Beam command line, in one text.",
+        group="Scale", role="place")
     export_format: str = setting(
         "savedmodel", "With --mode=export: a SavedModel, or LiteRT (TFLite) models of encoder and "
         "comparator, in float or in 8-bit integers calibrated on the run's images.",
@@ -45,12 +47,26 @@ class ScaleSettings:
         """--memory_limit in bytes."""
         return int(self.memory_limit * 1e9)
 
+    @property
+    def more_backbones(self):
+        """--speed_backbones as a tuple."""
+        return tuple(filter(None, (name.strip() for name in self.speed_backbones.split(","))))
+
     def check_scale(self):
         """Raises `UserError` for settings of this group that would do nothing."""
         for name, mode in (("measure", "benchmark"), ("beam", "predict"), ("export_format",
                            "export")):  # fmt: skip
             if getattr(self, name) != getattr(ScaleSettings, name) and self.mode != mode:
                 raise UserError(f"--{name} goes with --mode={mode}.")
+        if self.speed_backbones and self.measure != "speed":
+            raise UserError("--speed_backbones goes with --measure=speed.")
+        known = {field.name: field for field in dataclasses.fields(self)}["backbone"]
+        for name in self.more_backbones:
+            if name not in known.metadata["choices"]:
+                raise UserError(
+                    f"--speed_backbones: there is no backbone {name!r}. Expected some of "
+                    f"{', '.join(known.metadata['choices'])}."
+                )
         changed = [
             f"--{name}"
             for name in ("runner", "runner_options")

@@ -239,12 +239,13 @@ class AdaptiveSimilarity(keras.layers.Layer):
         a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
         signals = []
         if self.signals != "dot":
-            signals.append(self.channel_weights * ops.mean(ops.abs(a - b), axis=1))
+            weights = ops.cast(self.channel_weights, "float32")
+            signals.append(weights * ops.mean(ops.abs(a - b), axis=1))
         if self.signals != "difference":
             lengths = [ops.maximum(ops.sum(x * x, axis=-1), 1e-6) for x in (a, b)]
             cosine = ops.sum(a * b, axis=-1) * ops.rsqrt(lengths[0]) * ops.rsqrt(lengths[1])
             mean = ops.mean(cosine, axis=1, keepdims=True)
-            signals.append(mean * ops.exp(-self.log_temperature))
+            signals.append(mean * ops.exp(-ops.cast(self.log_temperature, "float32")))
         return ops.concatenate(signals, axis=-1)
 
     def compute_output_shape(self, input_shape):

@@ -1,6 +1,7 @@
 """The comparator on many pairs: what belongs to an image once an image, the rest once a pair."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -24,6 +25,60 @@ class Prepared:
         return int(self.parts[0].shape[0])
 
 
+class PairGraph:
+    """A comparator taken apart: what belongs to an image, to a pair, and the head behind both.
+
+    Args:
+        comparator: made by `siamese.build_comparator`.
+    """
+
+    def __init__(self, comparator):
+        names = {layer.name for layer in comparator.layers}
+        self.token_shape = tuple(comparator.input["real"].shape[1:])
+        self.halves = "as_real" in names
+        self.attention = None
+        if "cross_attention" in names:
+            self.attention = comparator.get_layer("cross_attention")
+        self.similarity = comparator.get_layer("similarity")
+        self.head = keras.Model(comparator.get_layer("pool").output, comparator.output)
+
+    @property
+    def places(self):
+        """Tokens of an image that are compared."""
+        return self.token_shape[0] // (2 if self.halves else 1)
+
+    def parts(self, tokens, domain):
+        """What is computed once an image: a tuple of tensors `(n, ...)`.
+
+        Args:
+            tokens: `(n, T, D)`.
+            domain: "real" or "generated".
+        """
+        if self.halves:
+            own = slice(self.places) if domain == "real" else slice(self.places, None)
+            tokens = tokens[:, own]
+        return (tokens,) if self.attention is None else self.attention.project(tokens)
+
+    def pairs(self, a, b, training=False):
+        """Logits `(P, 1)` of parts of real and of generated images, one row a pair."""
+        x, y = a[0], b[0]
+        if self.attention is not None:
+            x, y = self.attention.attend(a, b), self.attention.attend(b, a)
+        return self.head(self.similarity.pooled(x, y), training=training)
+
+    def all_pairs(self, a, b):
+        """Logits `(n, m)` of parts of n real and m generated images, each with each."""
+        if self.attention is None:
+            n, m = tf.shape(a[0])[0], tf.shape(b[0])[0]
+            x, y = tf.repeat(a[0], m, axis=0), tf.tile(b[0], (n, 1, 1))
+        else:
+            x = tf.transpose(self.attention.attend_all(a, b), (1, 0, 2, 3))
+            y = self.attention.attend_all(b, a)  # (n, m, T, D) as x
+            n, m = tf.shape(x)[0], tf.shape(x)[1]
+            x, y = (tf.reshape(each, (-1, *each.shape[2:])) for each in (x, y))
+        return tf.reshape(self.head(self.similarity.pooled(x, y), training=False), (n, m))
+
+
 class PairEngine:
     """Scores pairs of images as a comparator does, to the last digits.
 
@@ -38,31 +93,20 @@ class PairEngine:
     """
 
     def __init__(self, comparator):
-        names = {layer.name for layer in comparator.layers}
-        self.token_shape = tuple(comparator.input["real"].shape[1:])
-        self._halves = "as_real" in names
-        self._attention = (
-            comparator.get_layer("cross_attention") if "cross_attention" in names else None
-        )
-        self._similarity = comparator.get_layer("similarity")
-        pooled = comparator.get_layer("pool").output
-        self._head = keras.Model(pooled, comparator.output)
-        tokens = tf.TensorSpec((None, *self.token_shape), tf.float32)
+        self._graph = PairGraph(comparator)
+        tokens = tf.TensorSpec((None, *self._graph.token_shape), tf.float32)
         self._prepare = {
             domain: tf.function(
-                lambda batch, domain=domain: self._parts(batch, domain), input_signature=[tokens]
+                functools.partial(self._graph.parts, domain=domain), input_signature=[tokens]
             )
             for domain in ("real", "generated")
         }
-        shapes = [tensor.shape for tensor in self._prepare["real"].get_concrete_function().outputs]
-        self._counts = [int(np.prod(shape[1:])) for shape in shapes]
-        specs = tuple(
-            tf.TensorSpec(tensor.shape, tensor.dtype)
-            for tensor in self._prepare["real"].get_concrete_function().outputs
-        )
+        parts = self._prepare["real"].get_concrete_function().structured_outputs
+        specs = tuple(tf.TensorSpec(part.shape, part.dtype) for part in parts)
+        self._counts = [int(np.prod(part.shape[1:])) for part in parts]
         index = tf.TensorSpec((None,), tf.int32)
         self._score = tf.function(self._logits, input_signature=[specs, specs, index, index])
-        self._score_all = tf.function(self._all_logits, input_signature=[specs, specs])
+        self._score_all = tf.function(self._graph.all_pairs, input_signature=[specs, specs])
 
     @property
     def traces(self):
@@ -78,8 +122,8 @@ class PairEngine:
     @property
     def pairs_a_call(self):
         """Pairs that one call scores: enough to fill the cores."""
-        tokens = self._parts_tokens()
-        maps = 4 * (self._attention.heads if self._attention else 0) * tokens * tokens
+        attention = self._graph.attention
+        maps = 4 * (attention.heads if attention else 0) * self._graph.places**2
         a_pair = 4 * (3 * sum(self._counts) + maps)
         return int(np.clip(PAIR_BYTES // a_pair, 16, MOST_PAIRS))
 
@@ -135,36 +179,7 @@ class PairEngine:
                 out[i : i + side, j : j + side] = self._score_all(own, other).numpy()
         return out
 
-    def _parts_tokens(self):
-        return self.token_shape[0] // (2 if self._halves else 1)
-
-    def _parts(self, tokens, domain):
-        if self._halves:
-            half = self._parts_tokens()
-            tokens = tokens[:, :half] if domain == "real" else tokens[:, half:]
-        if self._attention is None:
-            return (tokens,)
-        return self._attention.project(tokens)
-
     def _logits(self, real, generated, left, right):
         a = [tf.gather(part, left) for part in real]
         b = [tf.gather(part, right) for part in generated]
-        if self._attention is None:
-            x, y = a[0], b[0]
-        else:
-            x, y = self._attention.attend(a, b), self._attention.attend(b, a)
-        signals = self._similarity.pooled(x, y)
-        return self._head(signals, training=False)[:, 0]
-
-    def _all_logits(self, real, generated):
-        if self._attention is None:
-            n, m = tf.shape(real[0])[0], tf.shape(generated[0])[0]
-            x = tf.repeat(real[0], m, axis=0)
-            y = tf.tile(generated[0], (n, 1, 1))
-        else:
-            x = tf.transpose(self._attention.attend_all(real, generated), (1, 0, 2, 3))
-            y = self._attention.attend_all(generated, real)  # (n, m, T, D) as x
-            n, m = tf.shape(x)[0], tf.shape(x)[1]
-            x, y = (tf.reshape(each, (-1, *each.shape[2:])) for each in (x, y))
-        signals = self._similarity.pooled(x, y)
-        return tf.reshape(self._head(signals, training=False), (n, m))
+        return self._graph.pairs(a, b)[:, 0]

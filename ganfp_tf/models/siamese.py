@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
+from ganfp_tf.models.pairwise import PairGraph
 
 DOMAINS = ("real", "generated")
 
@@ -140,7 +141,7 @@ def build_siamese(encoder, comparator):
 class AllPairs(keras.layers.Layer):
     """Scores every real image of a block with every generated image of it.
 
-    An image is encoded once, however many pairs it is in.
+    An image is encoded and projected once, however many pairs it is in.
 
     Args:
         encode: model image or features -> tokens.
@@ -156,6 +157,7 @@ class AllPairs(keras.layers.Layer):
         super().__init__(**kwargs)
         self.encode = encode
         self.compare = compare
+        self._graph = PairGraph(compare)
 
     def build(self, input_shape):
         self.built = True
@@ -163,14 +165,23 @@ class AllPairs(keras.layers.Layer):
     def call(self, real, generated, training=None):
         a = self._encode(real, training)  # (B, R, T, D)
         b = self._encode(generated, training)  # (B, G, T, D)
-        blocks, n_real, tokens, channels = ops.shape(a)
+        blocks, n_real = ops.shape(a)[:2]
         n_generated = ops.shape(b)[1]
-        pairs = (blocks, n_real, n_generated, tokens, channels)
-        flat = (-1, tokens, channels)
-        a = ops.reshape(ops.broadcast_to(a[:, :, None], pairs), flat)
-        b = ops.reshape(ops.broadcast_to(b[:, None], pairs), flat)
-        logits = self.compare({"real": a, "generated": b}, training=training)  # (B*R*G, 1)
-        return ops.reshape(logits, (blocks, n_real, n_generated))
+        pairs = (blocks, n_real, n_generated)
+
+        def each(parts, axis):
+            # (B, R, ...) -> (B, R, 1, ...) -> (B, R, G, ...), generated images alike.
+            for part in parts:
+                shape = part.shape[1:]
+                part = ops.reshape(part, (blocks, -1, *shape))
+                part = ops.broadcast_to(ops.expand_dims(part, axis), (*pairs, *shape))
+                yield ops.reshape(part, (-1, *shape))
+
+        shape = a.shape[2:]
+        real = self._graph.parts(ops.reshape(a, (-1, *shape)), "real")
+        generated = self._graph.parts(ops.reshape(b, (-1, *shape)), "generated")
+        real, generated = tuple(each(real, 2)), tuple(each(generated, 1))
+        return ops.reshape(self._graph.pairs(real, generated, training=training), pairs)
 
     def _encode(self, images, training):
         shape = ops.shape(images)

@@ -1,0 +1,158 @@
+"""What is measured: a sample of the data's images, the run's networks, stored tokens."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.config import Config
+from ganfp_tf.copy_settings import CopySettings
+from ganfp_tf.data import embed, embeddings
+from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors.material import Material, make_backbone
+from ganfp_tf.detectors.training import Rows
+from ganfp_tf.models.siamese import compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """The networks and images of the measurements.
+
+    Attributes:
+        config: of the run, as a training by labels that leaves the backbone as it is.
+        frame: the sample: real images (label 1 and 0), then generated ones.
+        counts: `(real, generated)` images of the whole data.
+        backbone: model `(batch, size, size, 3)` -> tokens.
+        source: where its weights come from, in words.
+        encode: the backbone as a graph, NumPy out.
+        networks: untrained `siamese.Networks`, standardised on the sample.
+        material: the sample, stored.
+    """
+
+    config: Config
+    frame: pd.DataFrame
+    counts: tuple
+    backbone: object
+    source: str
+    encode: Callable
+    networks: siamese.Networks
+    material: Material
+
+    @property
+    def real(self):
+        """Row numbers of the sample's real images."""
+        return np.flatnonzero((self.frame["role"] == "real").to_numpy())
+
+    @property
+    def generated(self):
+        """Row numbers of the sample's generated images."""
+        return np.flatnonzero((self.frame["role"] == "generated").to_numpy())
+
+    @property
+    def rows(self):
+        """The whole sample as training images."""
+        nothing = np.empty(0, int)
+        return Rows(self.real, self.generated, nothing, nothing)
+
+    def images(self, count):
+        """`(count, size, size, 3)` float32: decoded images of the sample, again from the start."""
+        chosen = self.frame.iloc[np.arange(min(count, len(self.frame)))]
+        decoded = np.stack(list(dataset(chosen, self.config).as_numpy_iterator()))
+        return decoded[np.arange(count) % len(decoded)]
+
+    def tokens(self, rows):
+        """Tokens of rows of the sample: `(len(rows), tokens, channels)` float32."""
+        return self.material.tokens(self.networks, rows)
+
+
+def make_subject(config, catalog, extent, folder):
+    """Samples the data, builds the networks and stores the sample.
+
+    Args:
+        config: of the run.
+        catalog: `Catalog` of its data.
+        extent: `Extent`; says how many images.
+        folder: of the store, new.
+    """
+    config = dataclasses.replace(
+        config,
+        mode="train",
+        finetune="none",
+        supervision="membership",
+        distribute="none",
+        **_no_copies(),
+    )
+    frame = sample(catalog, extent.real, extent.generated)
+    backbone, report = make_backbone(config)
+    encode = compiled(backbone)
+    material = stored(frame, folder, encode, backbone, config)
+    networks = siamese.build_networks(config, backbone)
+    subject = Subject(
+        config, frame, (len(catalog.labelled), len(catalog.generated)), backbone, report.source,
+        encode, networks, material,
+    )  # fmt: skip
+    siamese.standardize(networks, material, (subject.real, subject.generated), config.seed)
+    return subject
+
+
+def sample(catalog, real, generated):
+    """Rows taken evenly from the used, the not used and the generated images, at most so many."""
+    labelled = catalog.labelled
+    parts = [labelled[labelled["label"] == label] for label in (1, 0)] + [catalog.generated]
+    taken = [_evenly(part, count) for part, count in zip(
+        parts, (real - real // 2, real // 2, generated), strict=True)]  # fmt: skip
+    return pd.concat(taken, ignore_index=True)
+
+
+def stored(frame, folder, encode, backbone, config):
+    """Reads, encodes and stores every row of `frame`, as a run does, and opens them.
+
+    Args:
+        frame: rows of a Catalog, digests all different.
+        folder: of the store, new.
+        encode: the backbone as a graph.
+        backbone: the backbone.
+        config: the run's Config.
+
+    Returns:
+        `Material`.
+    """
+    tokens, channels = backbone.output.shape[1:]
+    key = {
+        "backbone": config.backbone, "tokens": tokens, "channels": channels,
+        "dtype": config.store_dtype,
+    }  # fmt: skip
+    store = embeddings.open_store(folder, key)
+    embed.fill(
+        store, frame, encode, size=config.image_size, batch=config.embed_batch,
+        window=config.window_range, nifti_slice=config.nifti_slice, progress=False,
+    )  # fmt: skip
+    features = store.view(frame["digest"])
+    return Material(frame, features, features.pooled(), config)
+
+
+def repeated(frame, count):
+    """`count` rows of `frame`, from the start again where it ends; each an image of its own."""
+    rows = frame.iloc[np.arange(count) % len(frame)].reset_index(drop=True)
+    return rows.assign(digest=[f"{row}-{digest}" for row, digest in enumerate(rows["digest"])])
+
+
+def dataset(frame, config):
+    """The decoded images of `frame`, as a run reads them."""
+    return embed.image_dataset(
+        frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
+    )
+
+
+def _evenly(frame, count):
+    places = np.linspace(0, len(frame) - 1, min(count, len(frame))).astype(int)
+    return frame.iloc[np.unique(places)]
+
+
+def _no_copies():
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(CopySettings)
+        if field.name.startswith("copy_")
+    }
