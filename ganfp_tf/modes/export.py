@@ -1,26 +1,73 @@
-"""--mode=export: a SavedModel that needs neither this package nor Keras."""
+"""--mode=export: a SavedModel that needs neither this package nor Keras, or LiteRT models."""
 
+import dataclasses
 import shutil
 import tempfile
 
 import keras
 import tensorflow as tf
 
-from ganfp_tf import runs
+from ganfp_tf import files, runs
 from ganfp_tf.data import decode
+from ganfp_tf.detectors import edge, edge_images, siamese
 from ganfp_tf.detectors.material import prepare_runtime
+from ganfp_tf.models import lite
+from ganfp_tf.reports import edge as told
 
 PIXELS = (None, None, None, 3)
 
 
 def run(config):
-    """Writes saved_model/ of the run's main detector."""
+    """Writes saved_model/ or lite/ of the run's main detector, as --export_format says."""
     folder = runs.folder_of(config)
+    if config.export_format != "savedmodel":
+        _run_lite(config, folder)
+        return
     runs.require(folder, "model.keras")
     prepare_runtime(config)
-    siamese = keras.models.load_model(folder / "model.keras")
-    write_saved_model(siamese, folder / "saved_model")
+    write_saved_model(_read(folder), folder / "saved_model")
     print(f"SavedModel: {folder / 'saved_model'}")
+
+
+def _read(folder):
+    try:
+        return keras.models.load_model(folder / "model.keras")
+    except siamese.DAMAGE as error:
+        raise siamese.unreadable(folder, error) from error
+
+
+def _run_lite(config, folder):
+    """Writes lite/: encoder.tflite, comparator.tflite, model.json and agreement.json."""
+    names = ("model.keras", "images.csv", "splits.csv", "splits/main/decision.json")
+    runs.require(folder, *names)
+    prepare_runtime(dataclasses.replace(config, mixed_precision=False))
+    network = lite.in_float32(_read(folder))
+    encoder, comparator = network.get_layer("encoder"), network.get_layer("comparator")
+    made, arithmetic, calibration = edge.convert(
+        encoder, comparator, config.export_format, folder, config
+    )
+    place = folder / "lite"
+    # An older agreement.json would speak of models that are no longer there.
+    (place / "agreement.json").unlink(missing_ok=True)
+    for name, content in made.items():
+        with files.atomic_path(place / f"{name}.tflite") as temporary:
+            temporary.write_bytes(content)
+    decision = siamese.Decision(**files.read_json(folder / "splits/main/decision.json"))
+    files.write_json(
+        place / "model.json",
+        told.description(config, encoder, comparator, made, arithmetic, calibration, decision),
+    )
+    print(f"LiteRT: {place}")
+    if lite.interpreter_class()[0] is None:
+        print(f"The models are written and were not checked: {lite.INSTALL}.")
+        return
+    images = edge_images.test_images(folder, config)
+    by_logits = None if config.supervision == "copy" else decision
+    found = edge.agreement(encoder, comparator, made, images, config, by_logits)
+    found = {"format": config.export_format, "arithmetic": arithmetic, **found}
+    found["megabytes"] = told.megabytes(folder, made)
+    files.write_json(place / "agreement.json", found)
+    print(told.summary(found, calibration))
 
 
 def write_saved_model(siamese, path):
