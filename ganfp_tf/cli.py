@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ganfp_tf import demo, grids
+from ganfp_tf import cluster_config, demo, grids
 from ganfp_tf.clock import Clock
 from ganfp_tf.config import Config
 from ganfp_tf.errors import NO_DATA, UserError
@@ -58,6 +58,8 @@ def main(argv):
     try:
         for step in ("benchmark",) if config.grid else STEPS[config.mode]:
             if step == "export" and config.mode == "train" and not config.saved_model:
+                continue
+            if step != "train" and not cluster_config.leads(config):
                 continue
             with clock.lap("import"):
                 mode = importlib.import_module(f"ganfp_tf.modes.{step}")
@@ -190,6 +192,8 @@ def _refuse_idle(config):
             raise UserError(f"{' and '.join(changed)} go with --mode=simulate.")
     config.check_shadows()
     config.check_audit()
+    config.check_scale()
+    cluster_config.check(config)
     if config.mode == "simulate" and config.data:
         raise UserError(
             "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."

@@ -137,7 +137,7 @@ class Config(VictimSettings, CopySettings, DetectorSettings, AuditSettings, Scal
     generated_per_batch: int = setting(
         8, "Generated images a block.", group="Pairs", unit="images", low=1, high=512)
     blocks: int = setting(
-        1, "Blocks a step; with --distribute=mirrored a multiple of the devices.", group="Pairs",
+        1, "Blocks a step; with --distribute a multiple of the devices.", group="Pairs",
         unit="blocks", low=1, high=256)
     class_weighted: bool = setting(
         True, "Draw real images with weights inverse to their label's frequency.", group="Pairs")

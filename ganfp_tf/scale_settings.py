@@ -19,7 +19,8 @@ class ScaleSettings:
         group="Scale", unit="GB", low=0.1, high=100000.0, role="place")
     candidates: int = setting(
         0, "Score each real image against this many of its nearest generated images, found by an "
-        "approximate search where there are many; its recall is measured and reported. 0: the "
+        "approximate search where there are many; its recall is measured and reported (with "
+        "--beam the search is exact). 0: the "
         "partners that --pairing and --partners say. The threshold is learned with the same.",
         group="Scale", unit="images", low=0, high=100000)
     measure: str = setting(

@@ -7,12 +7,36 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Two threads wait for each other longer than such small matrices take.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import numpy as np
 import pytest
 from PIL import Image
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+WORKERS = 4  # at most; each holds TensorFlow and its networks, about 2 GB
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the options
+def pytest_cmdline_main(config):
+    """Spreads the files of tests over processes, unless the command line says how.
+
+    One file, `-s`, `--pdb` and a Python without pytest-xdist stay in this process, and so does
+    `-n 0`. A file is never divided: its fixtures are made once.
+    """
+    options = config.option
+    if hasattr(config, "workerinput") or not hasattr(options, "numprocesses"):
+        return
+    asked = options.numprocesses is not None or options.tx or options.dist != "no"
+    if asked or options.distload or options.usepdb or options.capture == "no":
+        return
+    files = {str(name).partition("::")[0] for name in config.args}
+    if len(files) > 1 or not files.pop().endswith(".py"):
+        options.numprocesses = min(len(os.sched_getaffinity(0)), WORKERS)
+        options.dist = "loadfile"
+        # pytest-xdist starts with the files of many tests; those that take long have few.
+        options.loadscopereorder = False
 
 
 @pytest.fixture

@@ -27,9 +27,12 @@ def _decode_jpeg(encoded):
 
 
 def _decode_png(encoded):
-    # As 16 bits, 8-bit samples are multiplied by 257: one division is exact for both depths.
-    pixels = tf.io.decode_png(encoded, channels=3, dtype=tf.uint16)
-    return tf.cast(pixels, tf.float32) / 257.0
+    depth = tf.strings.substr(encoded, 24, 1)  # of a sample, in bits
+    return tf.cond(
+        tf.equal(depth, b"\x10"),
+        lambda: tf.cast(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), tf.float32) / 257.0,
+        lambda: tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32),
+    )
 
 
 def load_image(path, fast, *, window=None, nifti_slice=-1):
@@ -37,7 +40,8 @@ def load_image(path, fast, *, window=None, nifti_slice=-1):
 
     Args:
         path: scalar string tensor.
-        fast: scalar bool tensor, the catalog's column of that name.
+        fast: scalar bool tensor, the catalog's column of that name; or True: no way through Python
+            is built, which spares time where every image is fast.
         window: (center, width) for DICOM and NIfTI, or None.
         nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
 
@@ -57,11 +61,16 @@ def load_image(path, fast, *, window=None, nifti_slice=-1):
         except images.ImageError as error:
             raise images.ImageError(f"{name}: {error}") from error
 
-    pixels = tf.cond(
-        fast,
-        lambda: decode_encoded(tf.io.read_file(path)),
-        lambda: tf.numpy_function(read, [path], tf.float32),
-    )
+    def in_graph():
+        return decode_encoded(tf.io.read_file(path))
+
+    if fast is True:
+        pixels = in_graph()
+    else:
+        # Not stateful: else op determinism lets tf.data read one image after another.
+        pixels = tf.cond(
+            fast, in_graph, lambda: tf.numpy_function(read, [path], tf.float32, stateful=False)
+        )
     return tf.ensure_shape(pixels, (None, None, 3))
 
 
@@ -70,5 +79,19 @@ def resize(image, size):
 
     Bilinear with antialiasing; the aspect ratio is not kept.
     """
-    resized = tf.image.resize(image, (size, size), method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.cast(resized, tf.float32), np.float32(0.0), np.float32(255.0))
+    image = tf.cast(image, tf.float32)
+
+    def resized(antialias):
+        return tf.image.resize(image, (size, size), method="bilinear", antialias=antialias)
+
+    # Antialiasing does nothing but where it shrinks, and takes about eight times as long.
+    sides = image.shape[-3:-1]
+    if sides.is_fully_defined():
+        made = resized(max(sides) > size)
+    else:
+        made = tf.cond(
+            tf.reduce_any(tf.shape(image)[-3:-1] > size),
+            lambda: resized(True),
+            lambda: resized(False),
+        )
+    return tf.clip_by_value(made, np.float32(0.0), np.float32(255.0))

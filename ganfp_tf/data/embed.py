@@ -9,13 +9,15 @@ from ganfp_tf.data import decode, embeddings
 def image_dataset(frame, size, *, window=None, nifti_slice=-1):
     """Decoded images of a Catalog frame, in its order: `(size, size, 3)` float32 in [0, 255]."""
 
-    def load(path, fast):
+    def load(path, fast=True):
         image = decode.load_image(path, fast, window=window, nifti_slice=nifti_slice)
         return decode.resize(image, size)
 
     paths = tf.constant(list(frame["path"]), tf.string)
-    fast = tf.constant(list(frame["fast"]), tf.bool)
-    return tf.data.Dataset.from_tensor_slices((paths, fast)).map(
+    columns = (paths,)
+    if not all(frame["fast"]):
+        columns = (paths, tf.constant(list(frame["fast"]), tf.bool))
+    return tf.data.Dataset.from_tensor_slices(columns).map(
         load, num_parallel_calls=tf.data.AUTOTUNE
     )
 

@@ -146,16 +146,44 @@ def add_labels(labels):
 
 
 class StoredInput:
-    """Features out of the embedding store; one Python call a batch, none an image."""
+    """Features out of the embedding store.
 
-    def __init__(self, features):
+    Args:
+        features: `embeddings.Features`.
+        memory: bytes. Where the features fit, they are read once, in their stored number format,
+            and looked up in the graph; else from disk, one Python call a batch.
+    """
+
+    def __init__(self, features, memory=0):
         self.features = features
         self.shape = features.shape
+        self.held = _held(features, memory)
 
     def look_up(self, indices):
         """`(B, N)` indices -> `(B, N, tokens, channels)` float32."""
-        found = tf.numpy_function(self.features.gather, [indices], tf.float32, stateful=False)
+        if self.held is None:
+            found = tf.numpy_function(self.features.gather, [indices], tf.float32, stateful=False)
+        else:
+            stored, factors = (tf.gather(table, indices) for table in self.held)
+            found = tf.cast(stored, tf.float32) * factors[..., None, None]
         return tf.ensure_shape(found, (*indices.shape, *self.shape))
+
+
+def _held(features, memory):
+    """Tensors on the CPU of features as they are stored and of each image's factor, or None."""
+    if not len(features):
+        return None
+    first = features.rows[0][0].features
+    if len(features) * np.prod(features.shape) * first.dtype.itemsize > memory:
+        return None
+    stored = np.empty((len(features), *features.shape), first.dtype)
+    # One shard after another: few are open at a time.
+    for position in sorted(range(len(features)), key=lambda i: str(features.rows[i][0].path)):
+        shard, row = features.rows[position]
+        stored[position] = shard.features[row]
+    factors = np.array([1.0 / shard.scale for shard, _ in features.rows], "float32")
+    with tf.device("CPU"):
+        return tf.constant(stored), tf.constant(factors)
 
 
 class FileInput:
@@ -163,7 +191,9 @@ class FileInput:
 
     def __init__(self, frame, size, *, window=None, nifti_slice=-1):
         self.paths = tf.constant(list(frame["path"]), tf.string)
-        self.fast = tf.constant(list(frame["fast"]), tf.bool)
+        self.fast = None
+        if not all(frame["fast"]):
+            self.fast = tf.constant(list(frame["fast"]), tf.bool)
         self.shape = (size, size, 3)
         self.window, self.nifti_slice = window, nifti_slice
 
@@ -172,7 +202,7 @@ class FileInput:
 
         def load(index):
             image = decode.load_image(
-                self.paths[index], self.fast[index], window=self.window,
+                self.paths[index], self.fast is None or self.fast[index], window=self.window,
                 nifti_slice=self.nifti_slice,
             )  # fmt: skip
             return decode.resize(image, self.shape[0])

@@ -9,24 +9,31 @@ import numpy as np
 from ganfp_tf import progress
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports import plots
 from ganfp_tf.statistics.metrics import auc
 
 
-def validation(networks, material, rows, centres, config):
+def validation(networks, material, rows, centres, config, team=ALONE):
     """A `Validation` of the split's validation rows, with partners chosen as for scoring."""
     table = materials.partners(
         material, rows.validation_real, rows.validation_generated, centres, seed=config.seed
     )
-    return Validation(networks, material, rows.validation_real, rows.validation_generated[table])
+    partner_rows = rows.validation_generated[table]
+    return Validation(networks, material, rows.validation_real, partner_rows, team)
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds loss and AUC of validation pairs and the AUC of validation *images* to the logs."""
+    """Adds loss and AUC of validation pairs and the AUC of validation *images* to the logs.
 
-    def __init__(self, networks, material, real, partner_rows):
+    The chief of a team measures them for all: processors of two kinds round differently, and the
+    workers must agree on which epoch was the best and which is the last.
+    """
+
+    def __init__(self, networks, material, real, partner_rows, team=ALONE):
         super().__init__()
+        self.team = team
         self.networks, self.material = networks, material
         self.real, self.partner_rows = real, partner_rows
         self.labels = material.frame["label"].to_numpy()[real]
@@ -37,6 +44,9 @@ class Validation(keras.callbacks.Callback):
 
     def measure(self):
         """`val_loss`, `val_pair_auc` and `val_image_auc` of the networks as they are now."""
+        return self.team.value(self._measure)
+
+    def _measure(self):
         self.logits = siamese.pair_logits(
             self.networks, self.material, self.real, self.partner_rows
         )
@@ -60,7 +70,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss", 0.0)
+        loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss became {loss} in epoch {self.epoch + 1}, step {batch + 1}. Lower "

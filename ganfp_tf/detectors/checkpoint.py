@@ -1,5 +1,6 @@
 """The state of a training run on disk: all variables and where it stands, in one file an epoch."""
 
+from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import state as states
 
@@ -15,9 +16,12 @@ class RunState:
     Args:
         model: compiled `keras.Model` whose optimizer is built.
         folder: where the files go.
+        team: the `distribution.Team` that trains; only its chief writes, and what the chief reads
+            is handed to all.
     """
 
-    def __init__(self, model, folder):
+    def __init__(self, model, folder, team=ALONE):
+        self.team = team
         self.model = model
         self.folder = folder
         self.history = []
@@ -45,6 +49,10 @@ class RunState:
         """Writes the state after an epoch whose row ends `history`."""
         if is_best:
             self.best_epoch = self.epoch
+        self.team.call(self._save, is_best)
+
+    def _save(self, is_best):
+        if is_best:
             states.save(self._best_path(), _model_variables(self.model))
         self._write_last()
         for path in self.folder.glob("best-*.npz"):
@@ -63,8 +71,8 @@ class RunState:
         Raises:
             UserError: where last.npz is damaged or belongs to another model.
         """
-        path = self.folder / "last.npz"
-        if not path.exists():
+        path = self.team.file(self.folder / "last.npz")
+        if path is None:
             return False
         facts = states.load(path, self._all_variables())
         if facts is None:

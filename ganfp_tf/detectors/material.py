@@ -46,7 +46,7 @@ class Material:
     def inputs(self, rows):
         """What `pairs.look_up` draws from: features where training may read them, else files."""
         if self.config.trains_on_tokens:
-            return pairs.StoredInput(self.view(rows))
+            return pairs.StoredInput(self.view(rows), self.config.memory_bytes // 2)
         return pairs.FileInput(
             self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,

@@ -1,6 +1,5 @@
 """Training of the Siamese detector on one split; interrupted at any moment, it goes on."""
 
-import contextlib
 import dataclasses
 import functools
 
@@ -11,9 +10,8 @@ import tensorflow as tf
 
 from ganfp_tf import files
 from ganfp_tf.data import pairs
-from ganfp_tf.detectors import callbacks, checkpoint, siamese
+from ganfp_tf.detectors import callbacks, checkpoint, distribution, siamese
 from ganfp_tf.detectors import material as materials
-from ganfp_tf.errors import UserError
 from ganfp_tf.models.optimizing import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 
@@ -34,36 +32,6 @@ class Rows:
         return cls(*(material.rows(split.index[split == part], role) for role, part in names))
 
 
-@contextlib.contextmanager
-def strategy_scope(config):
-    """The scope in which models are made: all visible devices with --distribute=mirrored.
-
-    Raises:
-        UserError: where the blocks of a step cannot be shared evenly among the devices.
-    """
-    if config.distribute == "none":
-        yield
-        return
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    blocks = config.blocks * (1 if config.pairing == "random" else config.real_per_batch)
-    if blocks % len(devices):
-        raise UserError(
-            f"--distribute=mirrored shares the blocks of a step among {len(devices)} devices; "
-            f"{blocks} blocks do not divide evenly. Set --blocks to a multiple of {len(devices)}."
-        )
-    with _mirrored(tuple(device.name for device in devices)).scope():
-        yield
-
-
-@functools.cache
-def _mirrored(devices):
-    """One strategy a process: a second one would number its reductions from the start again.
-
-    TensorFlow remembers the shape that each number had, and stops where another network's differs.
-    """
-    return tf.distribute.MirroredStrategy(list(devices))
-
-
 def fit(make_networks, material, rows, folder, config, log):
     """Trains on one split and writes the detector (`siamese.save`) and history.csv into `folder`.
 
@@ -71,29 +39,40 @@ def fit(make_networks, material, rows, folder, config, log):
         make_networks: function () -> `siamese.Networks`, called in the strategy's scope.
         material: the images.
         rows: `Rows` of the split.
-        folder: where checkpoints and results of this split go.
+        folder: where checkpoints and results of this split go; only the chief of several workers
+            writes there, and only the chief has to see it.
         config: the run's Config.
         log: an open TensorBoard log.
 
     Returns:
-        `siamese.Networks` with the best weights, and the history: one dict an epoch.
+        `siamese.Networks` with the best weights (those of the last epoch on other workers than the
+        chief), and the history: one dict an epoch.
     """
+    team = distribution.of(config)
     keras.utils.set_random_seed(config.drawing_seed)
-    with strategy_scope(config):
+    with team.scope():
         networks = make_networks()
         siamese.standardize(
             networks, material, (rows.train_real, rows.train_generated), config.drawing_seed
         )
         trainer = build_trainer(networks.entry, networks.comparator)
+        if team.cluster:
+            trainer = WorkersTrainer(trainer.input, trainer.output)
         compile_trainer(trainer, config)
         trainer.optimizer.build(trainer.trainable_variables)
     centres = materials.centres_of(material, rows.train_real, rows.train_generated)
-    state = checkpoint.RunState(trainer, folder / "checkpoints")
+    state = checkpoint.RunState(trainer, folder / "checkpoints", team)
     state.restore()
     if not state.over(config):
         first_step = state.epoch * config.steps_per_epoch
-        dataset = training_pairs(material, rows, centres, config, first_step)
-        watch = callbacks.validation(networks, material, rows, centres, config)
+        dataset = team.datasets(
+            lambda share: training_pairs(material, rows, centres, config, first_step, share)
+        )
+        watch = callbacks.validation(networks, material, rows, centres, config, team)
+        shown = [
+            callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
+            callbacks.Logging(log, watch),
+        ]  # fmt: skip
         trainer.fit(
             dataset,
             epochs=config.epochs,
@@ -104,20 +83,40 @@ def fit(make_networks, material, rows, folder, config, log):
             callbacks=[
                 callbacks.StopOnNonFinite(),
                 watch,
-                callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
-                callbacks.Logging(log, watch),
+                *(shown if team.chief else ()),
                 callbacks.KeepBest(state, watch, config.patience),
             ],
         )
+    team.call(_finish, networks, material, rows, centres, state, folder)
+    return networks, state.history
+
+
+def _finish(networks, material, rows, centres, state, folder):
     state.finish()
     state.restore_best()
     files.write_csv(folder / "history.csv", pd.DataFrame(state.history))
     decision = siamese.decide_on(
         networks, material, rows.validation_real, rows.validation_generated, centres,
-        seed=config.seed,
+        seed=material.config.seed,
     )  # fmt: skip
     siamese.save(networks, folder, centres, decision)
-    return networks, state.history
+
+
+class WorkersTrainer(keras.Model):
+    """The trainer of several workers: `fit` of Keras 3.15 stumbles over their strategy twice."""
+
+    def train_step(self, data):
+        # Keras takes the mean over workers along an axis, which single numbers do not have.
+        return {name: tf.reshape(value, (1,)) for name, value in super().train_step(data).items()}
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras would reduce a whole batch at once, which fails where it is not one tensor. Only its
+        # shapes are looked at, and a device's own has the same.
+        if iterator is not None:
+            batch = next(next(iter(iterator))[2])
+            local = self.distribute_strategy.experimental_local_results
+            data_batch = tf.nest.map_structure(lambda value: local(value)[0], batch)
+        super()._maybe_symbolic_build(data_batch=data_batch)
 
 
 class _MeanFirst:
@@ -194,8 +193,17 @@ def compile_trainer(trainer, config):
     )
 
 
-def training_pairs(material, rows, centres, config, first_step):
-    """The endless dataset of training steps from `first_step` on; only training rows enter it."""
+def training_pairs(material, rows, centres, config, first_step, share=None):
+    """The endless dataset of training steps from `first_step` on; only training rows enter it.
+
+    Args:
+        material: the images.
+        rows: `Rows` of the split.
+        centres: as `materials.centres_of` gives them.
+        config: the run's Config.
+        first_step: number of the first step, counted from the first epoch's.
+        share: function Dataset -> Dataset that leaves a device its blocks; None for all of them.
+    """
     labels = material.frame["label"].to_numpy()[rows.train_real]
     weights = pairs.class_weights(labels, config.class_weighted)
     dataset = pairs.steps(first_step).apply(
@@ -216,8 +224,8 @@ def training_pairs(material, rows, centres, config, first_step):
             choose = functools.partial(pairs.pair_mixed, near, images)
         choose = choose(count=count, seed=config.drawing_seed)
     real, generated = material.inputs(rows.train_real), material.inputs(rows.train_generated)
-    dataset = dataset.apply(choose).apply(pairs.look_up(real, generated))
-    dataset = dataset.apply(pairs.add_labels(labels)).prefetch(tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)
+    dataset = dataset.apply(choose)
+    if share:
+        dataset = share(dataset)
+    dataset = dataset.apply(pairs.look_up(real, generated))
+    return dataset.apply(pairs.add_labels(labels)).prefetch(tf.data.AUTOTUNE)

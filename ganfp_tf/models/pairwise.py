@@ -64,7 +64,10 @@ class PairGraph:
         x, y = a[0], b[0]
         if self.attention is not None:
             x, y = self.attention.attend(a, b), self.attention.attend(b, a)
-        return self.head(self.similarity.pooled(x, y), training=training)
+        if training:
+            # The gradient of `pooled` adds up in an order that changes from call to call.
+            return self.head(tf.reduce_mean(self.similarity((x, y)), axis=1), training=True)
+        return self.head(self.similarity.pooled(x, y), training=False)
 
     def all_pairs(self, a, b):
         """Logits `(n, m)` of parts of n real and m generated images, each with each."""

@@ -1,30 +1,87 @@
 """--mode=predict: unknown real images in, predictions.csv and run files out."""
 
+import logging
+
 import numpy as np
 
 from ganfp_tf import files, runs
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import scoring
 from ganfp_tf.detectors.material import checked_backbone, open_material
+from ganfp_tf.errors import UserError
 from ganfp_tf.reports import submission
 
 
 def run(config):
     """Scores the unknown images of --data with the detector in --run_dir."""
+    beam = open_beam(config) if config.beam else None
     folder = runs.folder_of(config)
     runs.require(folder, "config.json", "weights.json", "splits/main/decision.json")
     catalog = open_catalog(config, "predict")
+    if beam:
+        detector = scoring.Scorers(folder, config).of("main")
+        pipeline, runner = beam
+        score, best = pipeline.predict(config, folder, catalog.frame, detector, runner)
+        decision = detector.decision
+    else:
+        score, best, decision = score_here(config, folder, catalog.frame)
+    finish(config, folder, catalog, score, best, decision)
+
+
+def open_beam(config):
+    """The module of the pipeline and the runner, before anything slow is done.
+
+    Raises:
+        UserError: Beam is not installed, or --runner or --runner_options do not fit it.
+    """
+    try:
+        # Its warnings are of Google's services, which were not asked for.
+        logging.disable(logging.WARNING)
+        import apache_beam  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "--beam needs Apache Beam, which is not installed: pip install -r requirements-beam.txt"
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)
+    from ganfp_tf.cluster import pipeline, runner
+
+    return pipeline, runner.open_runner(config)
+
+
+def score_here(config, folder, frame):
+    """Scores the real images of a Catalog's `frame` in this process.
+
+    Returns:
+        `(scores (real images,), rows of their best partners (real images,), Decision)`.
+    """
     backbone, report = checked_backbone(config, folder)
-    material, _ = open_material(catalog.frame, backbone, report, config)
-    is_real = (catalog.frame["role"] == "real").to_numpy()
+    material, _ = open_material(frame, backbone, report, config)
+    is_real = (frame["role"] == "real").to_numpy()
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
     scorer = scoring.Scorers(folder, config).of("main")
     score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
-    best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
-    names = material.frame["name"].to_numpy()
-    predictions = material.frame.iloc[real][["name", "patient"]].assign(
-        score=score, probability=scorer.decision.probability(score),
-        prediction=scorer.decision.decide(score), best_match=names[best],
+    for recall in material.searches:
+        print(recall.sentence())
+    return score, partner_rows[np.arange(len(real)), logits.argmax(axis=1)], scorer.decision
+
+
+def finish(config, folder, catalog, score, best, decision):
+    """Writes and prints the answers.
+
+    Args:
+        config: the run's Config.
+        folder: the run folder.
+        catalog: the Catalog.
+        score: of each real image, in the order of the Catalog.
+        best: rows of their best partners.
+        decision: `siamese.Decision`.
+    """
+    frame = catalog.frame
+    is_real = (frame["role"] == "real").to_numpy()
+    predictions = frame.loc[is_real, ["name", "patient"]].assign(
+        score=score, probability=decision.probability(score), prediction=decision.decide(score),
+        best_match=frame["name"].to_numpy()[best],
     )  # fmt: skip
     # A run file is checked before anything is written: half an answer helps nobody.
     if config.submission:
@@ -36,9 +93,9 @@ def run(config):
     files.write_csv(folder / "predictions.csv", predictions)
     if len(catalog.unreadable):
         files.write_csv(folder / "predictions_unreadable.csv", catalog.unreadable)
-    used = int(predictions["prediction"].sum())
+    used, made = int(predictions["prediction"].sum()), int((~is_real).sum())
     print(
-        f"{len(predictions)} unknown images against {len(generated)} generated: {used} called "
+        f"{len(predictions)} unknown images against {made} generated: {used} called "
         f"used, {len(predictions) - used} not used\nwritten: {folder / 'predictions.csv'}"
     )
     print(_worth(folder))

@@ -11,7 +11,7 @@ from ganfp_tf import files, runs
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import copy_run, examples, siamese, training
+from ganfp_tf.detectors import copy_run, distribution, examples, siamese, training
 from ganfp_tf.detectors.material import (
     check_weights,
     make_backbone,
@@ -29,28 +29,37 @@ def run(config, clock=None):
         clock: a `Clock` that is told how long reading, encoding and training took.
     """
     clock = clock or Clock()
+    with distribution.losses_told(config):
+        team = distribution.of(config)
+        _run(config, clock, team)
+        team.part()
+    if not team.chief:
+        print(f"worker {team.cluster.index}: trained; worker 0 has the results and goes on alone")
+
+
+def _run(config, clock, team):
     with clock.lap("reading"):
         catalog = open_catalog(config, "train")
     splits = make_splits(
         catalog.frame, test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
     )  # fmt: skip
-    folder = runs.start(config, catalog.frame)
-    files.write_csv(folder / "splits.csv", splits)
-    if len(catalog.unreadable):
-        files.write_csv(folder / "unreadable.csv", catalog.unreadable)
+    folder = runs.folder_of(config)
+    learned = config.settings("model", "data", "report")
+    team.agree("the settings", json.dumps(learned, sort_keys=True))
+    team.agree("the images", catalog.frame[runs.IMAGE_COLUMNS].to_csv())
+    team.call(_begin, config, catalog, splits)
     _describe(catalog, folder)
 
     prepare_runtime(config)
     backbone, report = make_backbone(config)
     if report.warning:
         print(f"\n{report.warning}\n", file=sys.stderr)
-    if (folder / "weights.json").exists():
-        check_weights(report, folder)
-    files.write_json(folder / "weights.json", dataclasses.asdict(report))
+    team.agree("the backbone's weights", report.digest)
+    team.call(_note_weights, report, folder)
     with clock.lap("encoding"):
-        material, computed = open_material(catalog.frame, backbone, report, config)
-    _note_embedding(folder, computed, clock.laps["encoding"])
+        material, computed = _encode(catalog.frame, backbone, report, config, team)
+    team.call(_note_embedding, folder, computed, clock.laps["encoding"])
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
     if config.supervision == "copy":
@@ -59,7 +68,30 @@ def run(config, clock=None):
     for split_id in splits["split_id"].unique():
         rows = training.Rows.of(material, split_of(splits, split_id))
         with clock.lap("training"):
-            _train_split(config, material, rows, folder, split_id, backbone)
+            _train_split(config, material, rows, folder, split_id, backbone, team)
+
+
+def _begin(config, catalog, splits):
+    folder = runs.start(config, catalog.frame)
+    files.write_csv(folder / "splits.csv", splits)
+    if len(catalog.unreadable):
+        files.write_csv(folder / "unreadable.csv", catalog.unreadable)
+
+
+def _note_weights(report, folder):
+    if (folder / "weights.json").exists():
+        check_weights(report, folder)
+    files.write_json(folder / "weights.json", dataclasses.asdict(report))
+
+
+def _encode(frame, backbone, report, config, team):
+    computed = 0
+    if team.cluster:
+        # First each its share; then the others' is in the store, or this worker has its own store.
+        computed = open_material(team.mine(frame), backbone, report, config)[1]
+        team.from_chief(bytes)
+    material, rest = open_material(frame, backbone, report, config)
+    return material, computed + rest
 
 
 def _train_copies(config, material, splits, folder, backbone, clock):
@@ -85,7 +117,7 @@ def _train_copies(config, material, splits, folder, backbone, clock):
         files.write_csv(place / "history.csv", history)
 
 
-def _train_split(config, material, rows, folder, split_id, backbone):
+def _train_split(config, material, rows, folder, split_id, backbone, team):
     # A frozen backbone is the same for every split; a trained one starts anew from its weights.
     if config.finetune == "none":
         make_networks = functools.partial(siamese.build_networks, config, backbone)
@@ -94,17 +126,20 @@ def _train_split(config, material, rows, folder, split_id, backbone):
         def make_networks():
             return siamese.build_networks(config, make_backbone(config)[0])
 
-    with open_log(folder / "tensorboard" / split_id, config.tensorboard) as log:
+    place = folder / "splits" / split_id
+    with open_log(folder / "tensorboard" / split_id, config.tensorboard and team.chief) as log:
         log.text("config", examples.settings_table(config))
-        networks, history = training.fit(
-            make_networks, material, rows, folder / "splits" / split_id, config, log
-        )
+        networks, history = training.fit(make_networks, material, rows, place, config, log)
         if split_id == "main":
-            with files.atomic_path(folder / "model.keras") as temporary:
-                networks.siamese().save(temporary)
-            files.write_json(folder / "model.json", _parameters(networks))
-            if config.tensorboard:
-                examples.write(log, networks, material, rows, config, history)
+            team.call(_write_main, config, material, rows, folder, networks, history, log)
+
+
+def _write_main(config, material, rows, folder, networks, history, log):
+    with files.atomic_path(folder / "model.keras") as temporary:
+        networks.siamese().save(temporary)
+    files.write_json(folder / "model.json", _parameters(networks))
+    if config.tensorboard:
+        examples.write(log, networks, material, rows, config, history)
 
 
 def _parameters(networks):

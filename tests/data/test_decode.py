@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ganfp_tf.data import decode, images
+from ganfp_tf.data import decode, embed, images
 from tests.data.broken_inputs import dicom_bytes, npy_bytes, png_bytes
 from tests.data.test_images import GRAY, encode, raw_png
 
@@ -111,6 +111,28 @@ def test_load_image_in_a_dataset(tmp_path):
         np.testing.assert_allclose(got, expected, atol=1)
 
 
+def operations(dataset):
+    """Names of the operations in the functions of a dataset's graph."""
+    graph = dataset._as_serialized_graph(strip_device_assignment=True).numpy()
+    functions = tf.compat.v1.GraphDef.FromString(graph).library.function
+    return {node.op for function in functions for node in function.node_def}
+
+
+def test_no_way_through_python_is_built_where_all_are_fast(tmp_path):
+    for name, data in (("a.png", png_bytes(1)), ("b.jpg", JPEG["420"]), ("c.npy", npy_bytes(GRAY))):
+        (tmp_path / name).write_bytes(data)
+    paths = [str(tmp_path / name) for name in ("a.png", "b.jpg", "c.npy")]
+    fast = embed.image_dataset({"path": paths[:2], "fast": [True, True]}, 8)
+    mixed = embed.image_dataset({"path": paths, "fast": [True, True, False]}, 8)
+    assert operations(fast) & {"DecodePng", "DecodeJpeg"}
+    assert not operations(fast) & {"PyFunc", "PyFuncStateless"}
+    for got, expected in zip(fast, mixed, strict=False):
+        np.testing.assert_array_equal(got, expected)
+    # One that keeps a state would be run for one image after another under op determinism.
+    assert "PyFuncStateless" in operations(mixed) and "PyFunc" not in operations(mixed)
+    np.testing.assert_allclose(list(mixed)[2], decode.resize(images.read_image(paths[2]), 8))
+
+
 def test_load_image_names_a_file_that_went_bad(tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"text")
@@ -127,6 +149,21 @@ def test_resize_keeps_constant_images_and_range():
     assert resized.shape == (2, 8, 8, 3) and resized.dtype == tf.float32
     np.testing.assert_allclose(resized, 255.0, atol=1e-3)
     assert tf.reduce_max(resized) <= 255.0
+
+
+@pytest.mark.parametrize("size", [16, 27, 37, 40, 100])
+@pytest.mark.parametrize("known", [True, False], ids=["known shape", "unknown shape"])
+def test_resize_leaves_out_antialiasing_only_where_it_does_nothing(size, known):
+    image = COLOUR.astype(np.float32)  # 27 x 37
+    shape = image.shape if known else (None, None, 3)
+    resize = tf.function(lambda x: decode.resize(x, size), [tf.TensorSpec(shape, tf.float32)])
+    expected = tf.image.resize(image, (size, size), method="bilinear", antialias=True)
+    np.testing.assert_allclose(resize(image), np.clip(expected, 0, 255), rtol=0, atol=1e-4)
+
+
+def test_resize_gives_back_an_image_of_the_size_asked_for():
+    square = RNG.uniform(0, 255, (21, 21, 3)).astype(np.float32)
+    np.testing.assert_array_equal(decode.resize(square, 21), square)
 
 
 def test_resize_averages_what_it_shrinks():

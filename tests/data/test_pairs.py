@@ -285,8 +285,8 @@ def test_no_generated_image_is_named():
 # Inputs and labels
 
 
-@pytest.fixture
-def stored(tmp_path):
+@pytest.fixture(params=[0, 144], ids=["disk", "memory"])
+def stored(tmp_path, request):
     """12 images of 2 tokens and 3 channels in two shards; and their features."""
     key = {"backbone": "tiny", "dtype": "float16", "tokens": 2, "channels": 3}
     store = embeddings.open_store(tmp_path, key)
@@ -294,7 +294,7 @@ def stored(tmp_path):
     digests = [str(i) for i in range(12)]
     store.write(digests[:5], features[:5])
     store.write(digests[5:], features[5:])
-    return pairs.StoredInput(store.view(digests)), features
+    return pairs.StoredInput(store.view(digests), memory=request.param), features
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +320,33 @@ def test_stored_input_gives_the_features_of_its_indices(stored):
     dataset = tf.data.Dataset.from_tensors(indices).map(source.look_up)
     assert dataset.element_spec.shape == (2, 3, 2, 3)
     np.testing.assert_array_equal(next(iter(dataset)), features[indices])
+
+
+def test_stored_features_are_read_once_where_they_fit(stored):
+    features = stored[0].features
+    from_disk = pairs.StoredInput(features, memory=143)
+    held = pairs.StoredInput(features, memory=144)  # 12 images of 6 numbers in half precision
+    assert from_disk.held is None and held.held[0].dtype == tf.float16
+    for shard, _ in features.rows:
+        shard.path.unlink(missing_ok=True)
+        shard.maps.forget(shard.path)
+    np.testing.assert_array_equal(held.look_up(tf.constant([[3, 11]])), stored[1][[[3, 11]]])
+    with pytest.raises(FileNotFoundError):
+        from_disk.look_up(tf.constant([[3, 11]]))
+
+
+def test_held_features_are_the_stored_ones_to_the_last_bit(tmp_path):
+    key = {"backbone": "tiny", "dtype": "float16", "tokens": 3, "channels": 4}
+    store = embeddings.open_store(tmp_path, key)
+    rng = np.random.default_rng(0)
+    # Shards of very different sizes of numbers have very different factors.
+    for shard, size in enumerate((1e-6, 1.0, 1e7)):
+        store.write([f"{shard}{i}" for i in range(4)], size * rng.standard_normal((4, 3, 4)))
+    view = store.view([f"{shard}{i}" for i in range(4) for shard in (2, 0, 1)])
+    indices = tf.constant(rng.integers(0, 12, (2, 5)))
+    held = pairs.StoredInput(view, memory=2**20)
+    assert held.held is not None
+    np.testing.assert_array_equal(held.look_up(indices), view.gather(indices))
 
 
 def test_file_input_decodes_the_images_of_its_indices(files):

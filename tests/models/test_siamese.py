@@ -346,3 +346,23 @@ def test_compiled_leaves_dropout_out(networks):
     shape = comparator.input["real"].shape[1:]
     inputs = {"real": random(3, *shape, seed=1), "generated": random(3, *shape, seed=2)}
     np.testing.assert_array_equal(call(inputs), call(inputs))
+
+
+def test_a_gradient_is_the_same_in_every_call():
+    tf.config.experimental.enable_op_determinism()
+    model = siamese.build_comparator((4, 8), cross_attention=True, heads=2, hidden=8, dropout=0.0)
+    for weight in model.weights:  # an untrained hidden layer has no gradient behind it
+        weight.assign(weight + np.random.default_rng(0).normal(0, 0.1, weight.shape))
+    layer = siamese.AllPairs(keras.layers.Identity(), model)
+    real, generated = (tf.random.stateless_normal((1, 8, 4, 8), (0, seed)) for seed in (1, 2))
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(layer(real, generated, training=True) ** 2)
+        return tape.gradient(loss, model.trainable_weights)
+
+    first = [gradient.numpy() for gradient in gradients()]
+    for _ in range(30):
+        for one, other in zip(first, gradients(), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -1,0 +1,109 @@
+"""Stage 1: images -> tokens, once each, in shards."""
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from ganfp_tf import runs
+from ganfp_tf.cluster import models
+from ganfp_tf.data import embed, embeddings
+from ganfp_tf.errors import UserError
+
+
+class Encode(beam.DoFn):
+    """Encodes a shard of images, unless its file is there and undamaged.
+
+    Writes tokens, (n, T, D) float32 by the trained encoder; where partners are searched by the
+    backbone's features also pooled, (n, C) float32, their mean over the tokens; and for a detector
+    taught copies total, (T, D) float64, the sum of the tokens.
+
+    Input: (kind, number of the shard). Output: the number of images.
+    """
+
+    def __init__(self, job):
+        self.job = job
+        self.made = Metrics.counter("ganfp", "encode_made")
+        self.there = Metrics.counter("ganfp", "encode_there")
+
+    def setup(self):
+        # Before the first shard, so that a detector that cannot be read stops a worker at once.
+        models.networks(self.job)
+
+    def process(self, element):
+        kind, number = element
+        shards = self.job.tokens(kind)
+        if shards.is_sound(number, *contents(self.job)):
+            self.there.inc()
+        else:
+            frame = self.job.listed(kind, number)
+            check_files(frame)
+            shards.write(number, **encoded(self.job, frame))
+            self.made.inc()
+        yield 1
+
+
+def contents(job):
+    """Names of the arrays of a shard."""
+    if job.copies:
+        return ("tokens", "total")
+    return ("tokens", "pooled") if job.near else ("tokens",)
+
+
+def encoded(job, frame):
+    """The arrays of the images of `frame`, as `Encode` writes them."""
+    config, networks = job.config, models.networks(job)
+    images = embed.image_dataset(
+        frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
+    )
+    tokens, pooled = [], []
+    for batch in images.batch(config.embed_batch):
+        if config.trains_on_tokens or "pooled" in contents(job):
+            # Rounded as in the embedding store, or scores would differ from those without Beam.
+            stored, scale = embeddings.scaled(models.backbone(job)(batch), config.store_dtype)
+            features = stored.astype("float32") * np.float32(1.0 / scale)
+            pooled.append(features.mean(axis=1))
+        given = features if config.trains_on_tokens else batch
+        tokens.append(np.asarray(networks.encode(given), "float32"))
+    arrays = {"tokens": np.concatenate(tokens)}
+    if "pooled" in contents(job):
+        arrays["pooled"] = np.concatenate(pooled)
+    if job.copies:
+        arrays["total"] = arrays["tokens"].sum(axis=0, dtype="float64")
+    return arrays
+
+
+def check_files(frame):
+    """Raises `UserError` where a worker does not see the files that the launcher listed."""
+    for path, digest in zip(frame["path"], frame["digest"], strict=True):
+        try:
+            same = runs.digest_of(path) == digest
+        except OSError as error:
+            raise UserError(
+                f"a worker cannot read {path}: {error.strerror}. Every worker must see the images "
+                "under the same path as the launcher."
+            ) from error
+        if not same:
+            raise UserError(f"{path} has changed since it was listed. Give the command again.")
+
+
+class Sample(beam.DoFn):
+    """Takes the mean of all generated tokens, and the tokens of the generated sample, into a file.
+
+    Reads one shard at a time. Input: anything, once. Output: 1.
+    """
+
+    def __init__(self, job):
+        self.job = job
+
+    def process(self, _, __):
+        job, shards = self.job, self.job.tokens("generated")
+        size, chosen = job.size("generated"), job.sample
+        total, tokens = 0.0, []
+        for number in range(shards.count):
+            total = total + shards.read(number, "total")[0]
+            rows = chosen[chosen // size == number] - number * size
+            if len(rows):
+                tokens.append(shards.read(number, "tokens")[0][rows])
+        mean = (total / job.images[1]).astype("float32")
+        job.sampled.write(0, tokens=np.concatenate(tokens), mean=mean)
+        yield 1

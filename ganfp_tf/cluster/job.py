@@ -1,0 +1,201 @@
+"""What is to be scored, cut into shards, and where its files lie. No Beam, no TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf import files, runs
+from ganfp_tf.cluster.shards import Shards
+from ganfp_tf.config import Config
+from ganfp_tf.errors import UserError
+
+FORMAT = 1  # of the files; another number makes everything anew
+SHARD = 256  # images: what a worker holds at once, and what is lost when one dies
+LEAST = 8  # images, so that small sets are still cut into several shards
+SEVERAL = 4
+KINDS = ("real", "generated")
+COLUMNS = ["path", "digest", "fast", "role", "name", "patient"]
+SAMPLE = 256  # generated images that say how near the nearest usually is, as `copy_run.SAMPLE`
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One scoring, the same on launcher and workers.
+
+    Attributes:
+        run: the run folder.
+        folder: the job's own, <run>/cluster/<digest of what decides the scores>.
+        config: the Config.
+        images: number of real and of generated images in it.
+        drawn: positions among the generated images that every real image is paired with.
+    """
+
+    run: pathlib.Path
+    folder: pathlib.Path
+    config: Config
+    images: tuple[int, int]
+    drawn: tuple[int, ...]
+
+    @property
+    def copies(self):
+        """Whether the run's detector was taught copies, without labels."""
+        return self.config.supervision == "copy"
+
+    @property
+    def near(self):
+        """How many nearest generated images a real image is paired with."""
+        return near_count(self.config, self.images[1])
+
+    @property
+    def wanted(self):
+        """Candidates of an image, of a detector taught copies."""
+        return self.config.candidates or self.config.partners
+
+    def size(self, kind):
+        """Images a shard."""
+        count = self.images[KINDS.index(kind)]
+        return min(SHARD, max(LEAST, -(-count // SEVERAL)))
+
+    def shards(self, kind):
+        """Number of shards."""
+        return -(-self.images[KINDS.index(kind)] // self.size(kind))
+
+    def tokens(self, kind):
+        """The encoded images, as `Shards` of tokens, pooled and total (see `encode.Encode`)."""
+        return Shards(self.folder / "tokens", kind, self.shards(kind))
+
+    @property
+    def sample(self):
+        """Positions of the generated images that stand in the place of a real one."""
+        count = self.images[1]
+        return np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int))
+
+    @property
+    def sampled(self):
+        """Their tokens and the mean of all generated tokens, one shard."""
+        return Shards(self.folder / "tokens", "sample", 1)
+
+    @property
+    def queries(self):
+        """What is scored: the shards of real images, and behind them the sample, if any."""
+        return self.shards("real") + self.copies
+
+    @property
+    def scores(self):
+        """The results, one shard a query."""
+        return Shards(self.folder / "scores", "scores", self.queries)
+
+    def to_score(self):
+        """The queries whose results are not there, or damaged."""
+        return [n for n in range(self.queries) if not self.scores.is_sound(n, *self.result(n))]
+
+    def result(self, query):
+        """Names of the arrays of a query's result (see `score.Score`)."""
+        if not self.copies:
+            return ("rows", "score", "best")
+        if query == self.shards("real"):
+            return ("distance", "top")
+        return ("rows", "distance", "like", "top", "alike", "best")
+
+    def listed(self, kind, number):
+        """The images of a shard: DataFrame of COLUMNS, row (in the Catalog) and, where the
+        detector was taught copies, group."""
+        try:
+            lines = _images(self, kind).path(number, "jsonl").read_text(encoding="utf-8")
+            return pd.DataFrame([json.loads(line) for line in lines.splitlines()])
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.folder} cannot be read ({error}). Every worker must see the run folder "
+                "under the same path as the launcher."
+            ) from error
+
+    def reference_groups(self):
+        """Group of each reference image of a detector taught copies: (n,) int."""
+        return Shards(self.folder / "images", "reference", 1).read(0, "groups")[0]
+
+    def drop_features(self):
+        """Removes the encoded images."""
+        shutil.rmtree(self.folder / "tokens", ignore_errors=True)
+
+
+def near_count(config, generated):
+    """How many nearest of `generated` images are partners; of a copy detector, the candidates."""
+    if config.supervision == "copy":
+        wanted = config.candidates or config.partners
+    elif config.candidates:
+        wanted = config.candidates
+    else:
+        wanted = {"random": 0, "nearest": config.partners, "mixed": -(-config.partners // 2)}
+        wanted = min(wanted[config.pairing], config.neighbours)
+    return min(wanted, generated)
+
+
+def open_job(config, run, frame, same=None):
+    """Cuts the images into shards and lists them in files.
+
+    Args:
+        config: the run's Config.
+        run: the run folder.
+        frame: rows of a Catalog.
+        same: for a detector taught copies, `(group of each real image, group of each reference
+            image)`: images of one group are of one patient.
+
+    Returns:
+        A `Job`.
+    """
+    real = np.flatnonzero((frame["role"] == "real").to_numpy())
+    generated = np.flatnonzero((frame["role"] != "real").to_numpy())
+    rest = _drawn_count(config)
+    drawn = np.random.default_rng(config.seed).permutation(len(generated))[:rest]
+    if not near_count(config, len(generated)):
+        # All real images meet the same few: the others need not be encoded.
+        kept, drawn = np.unique(drawn, return_inverse=True)
+        generated = generated[kept]
+    frame = frame[COLUMNS].assign(row=np.arange(len(frame)))
+    parts = {"real": frame.iloc[real], "generated": frame.iloc[generated]}
+    facts = {
+        "format": FORMAT, "shard": SHARD, "settings": config.settings("model", "data"),
+        "partners": config.partners, "candidates": config.candidates, "detector": _detector(run),
+        "images": {kind: part[["digest", "fast", "row"]].to_numpy().tolist()
+                   for kind, part in parts.items()},
+        "same": [np.asarray(groups).tolist() for groups in same or ()],
+    }  # fmt: skip
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    folder = run.absolute() / "cluster" / digest
+    counts = (len(real), len(generated))
+    job = Job(run.absolute(), folder, config, counts, tuple(int(place) for place in drawn))
+    if same:
+        parts["real"] = parts["real"].assign(group=same[0])
+        Shards(folder / "images", "reference", 1).write(0, groups=np.asarray(same[1]))
+    for kind, part in parts.items():
+        _list(job, kind, part)
+    return job
+
+
+def _images(job, kind):
+    return Shards(job.folder / "images", kind, job.shards(kind))
+
+
+def _list(job, kind, part):
+    for number in range(job.shards(kind)):
+        rows = part.iloc[number * job.size(kind) : (number + 1) * job.size(kind)]
+        lines = rows.to_json(orient="records", lines=True, force_ascii=False)
+        files.write_text(_images(job, kind).path(number, "jsonl"), lines)
+
+
+def _drawn_count(config):
+    if config.supervision == "copy" or config.candidates:
+        return 0
+    return {"random": config.partners, "nearest": 0, "mixed": config.partners // 2}[config.pairing]
+
+
+def _detector(run):
+    """SHA-256 of every file that scoring reads from the run folder."""
+    places = [run / "weights.json", *sorted((run / "splits" / "main").glob("*.*"))]
+    places += sorted((run / "copies").glob("*.keras"))
+    return {str(path.relative_to(run)): runs.digest_of(path) for path in places if path.is_file()}

@@ -1,0 +1,54 @@
+"""The run's networks, read once a process however many threads and stages ask for them."""
+
+import functools
+import threading
+
+from ganfp_tf.detectors import material, scoring
+from ganfp_tf.models.siamese import compiled
+
+_LOCK = threading.Lock()
+
+
+def detector(job):
+    """The trained detector: `scoring.PairScorer` or `copy_run.CopyScorer`."""
+    return _once(_detector, job)
+
+
+def networks(job):
+    """What encodes and compares: `siamese.Scoring`."""
+    found = detector(job)
+    return found.network.networks if job.copies else found.scorer
+
+
+def backbone(job):
+    """The backbone as it was before training, compiled: images in, features out.
+
+    Raises:
+        UserError: its weights are not those that the run was trained on.
+    """
+    return _once(_backbone, job)
+
+
+def forget():
+    """Lets go of what this process has read."""
+    _detector.cache_clear()
+    _backbone.cache_clear()
+
+
+def _once(load, job):
+    with _LOCK:
+        # The number format belongs to the thread, so that every thread sets it.
+        material.prepare_runtime(job.config)
+        return load(job)
+
+
+@functools.lru_cache(maxsize=1)
+def _detector(job):
+    return scoring.Scorers(job.run, job.config).of("main")
+
+
+@functools.lru_cache(maxsize=1)
+def _backbone(job):
+    model, report = material.make_backbone(job.config)
+    material.check_weights(report, job.run)
+    return compiled(model)

@@ -1,0 +1,231 @@
+"""The pipeline: encode -> search -> score, each in shards of files; the launcher joins them."""
+
+import contextlib
+import logging
+import re
+import threading
+import traceback
+
+import apache_beam as beam
+import grpc
+import numpy as np
+import pandas as pd
+from apache_beam.pvalue import AsSingleton
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+from ganfp_tf import files
+from ganfp_tf import progress as bars
+from ganfp_tf.cluster import job as jobs
+from ganfp_tf.cluster import models
+from ganfp_tf.cluster.encode import Encode, Sample
+from ganfp_tf.cluster.score import Score
+from ganfp_tf.cluster.search import Nearest, Search, kept
+from ganfp_tf.cluster.watched import Team
+from ganfp_tf.detectors.distance import Pool
+from ganfp_tf.errors import UserError
+
+LOOK = 1.0  # seconds between two looks at what the workers have written
+
+
+def predict(config, run, frame, detector, runner):
+    """Scores the real images of a Catalog on a Beam runner, or goes on where that was interrupted.
+
+    Args:
+        config: the run's Config.
+        run: the run folder.
+        frame: rows of a Catalog, real and generated.
+        detector: `scoring.PairScorer` or `copy_run.CopyScorer` of the run.
+        runner: of `open_runner`.
+
+    Returns:
+        `(scores (real images,) float64, rows of the best partners (real images,))`, in the order
+        of the Catalog.
+
+    Raises:
+        UserError: a worker failed or died. What it had finished is not done again.
+    """
+    job = jobs.open_job(config, run, frame, groups(detector, frame) if is_copy(config) else None)
+    todo = job.to_score()
+    if todo:
+        execute(job, todo, *runner)
+    there = job.queries - len(todo)
+    print(f"score: {there} of {job.queries} shards were there")
+    found = collect(job, detector)
+    job.drop_features()
+    print(f"The shards of scores stay in {job.folder}; nothing reads them but the same command.")
+    return found
+
+
+def is_copy(config):
+    """Whether the detector was taught copies."""
+    return config.supervision == "copy"
+
+
+def execute(job, todo, runner, options):
+    """Runs the pipeline for the queries `todo`.
+
+    Raises:
+        UserError: it failed; <job>/failure.txt says how.
+    """
+    team = Team(job.folder / "logs")
+    try:
+        with watching(job), silence(runner), team.at_work():
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            build(pipeline, job, todo)
+            result = pipeline.run()
+            state = result.wait_until_finish()
+        if state not in (None, "DONE"):
+            raise RuntimeError(f"the pipeline ended as {state}")
+    except Exception as error:
+        # Where a worker died, Beam may have noticed no more than a closed channel.
+        raise failed(job, team.died[0] if team.died else error) from error
+    finally:
+        models.forget()
+    counts = counters(result)
+    if counts:
+        there, made = counts.get("encode_there", 0), counts.get("encode_made", 0)
+        print(f"encode: {there} of {there + made} shards were there")
+
+
+def build(pipeline, job, todo):
+    """Adds the job's stages to a pipeline.
+
+    Each stage takes numbers of shards and leaves files; what is small enough, the nearest images
+    of a shard, goes from worker to worker.
+    """
+    shards = [(kind, number) for kind in jobs.KINDS for number in range(job.shards(kind))]
+    done = (
+        pipeline
+        | "images" >> beam.Create(shards)
+        | "share images" >> beam.Reshuffle()
+        | "encode" >> beam.ParDo(Encode(job))
+        | "encoded" >> beam.combiners.Count.Globally()
+    )
+    if job.copies:
+        once = pipeline | "once" >> beam.Create([0])
+        done = once | "sample" >> beam.ParDo(Sample(job), AsSingleton(done))
+    if job.near:
+        queries = (
+            pipeline
+            | "generated" >> beam.Create(list(range(job.shards("generated"))))
+            | "share generated" >> beam.Reshuffle()
+            | "search" >> beam.ParDo(Search(job, todo), AsSingleton(done))
+            | "nearest" >> beam.CombinePerKey(Nearest(kept(job)))
+        )
+    else:
+        queries = (
+            pipeline
+            | "real" >> beam.Create([(query, None) for query in todo])
+            | "share real" >> beam.Reshuffle()
+        )
+    return queries | "score" >> beam.ParDo(Score(job), AsSingleton(done))
+
+
+def collect(job, detector):
+    """Joins the results: `(scores, rows of the best partners)`, in the order of the Catalog."""
+    parts = []
+    for query in range(job.shards("real")):
+        names = job.result(query)
+        parts.append(pd.DataFrame(dict(zip(names, job.scores.read(query, *names), strict=True))))
+    table = pd.concat(parts).sort_values("rows")
+    if job.copies:
+        distance, top = job.scores.read(job.shards("real"), "distance", "top")
+        signals = [
+            np.log(distance).mean() - np.log(table["distance"]), np.log(table["like"]),
+            table["top"] - top.mean(), -table["alike"],
+        ]  # fmt: skip
+        score = detector.weights.of(np.stack(signals, axis=1))
+    else:
+        score = table["score"].to_numpy()
+    return score, table["best"].to_numpy()
+
+
+def groups(detector, frame):
+    """Who is of one patient: `(group of each real image, group of each reference image)`.
+
+    As `copy_run.Network.signals`; it takes all images, though no features.
+
+    Raises:
+        UserError: the reference holds no other patient for an image.
+    """
+    columns = ["path", "digest", "patient"]
+    real, reference = frame.loc[frame["role"] == "real", columns], detector.reference.frame
+    pool = Pool.of(pd.concat([real, reference], ignore_index=True), reference)
+    found = pool.groups[pool.rows]
+    own, others = found[: len(real)], found[len(real) :]
+    if len(set(others)) < 2 and (own == others[0]).any():
+        raise UserError(
+            "an image is scored beside real images of other patients that the run was trained on, "
+            "and there are none: train on at least two patients."
+        )
+    return own, others
+
+
+def failed(job, error):
+    """The `UserError` of a pipeline that failed."""
+    text = "".join(traceback.format_exception(error))
+    files.write_text(job.folder / "failure.txt", text)
+    # Runners hand on a worker's error as text, with the worker's own traceback before it.
+    message = re.sub(r"\s*\[while running .*", "", str(error)).strip() or repr(error)
+    told = re.search(r"UserError: (.+)", message)
+    if told:
+        return UserError(told[1])
+    last = message.splitlines()[-1].rstrip(".")
+    return UserError(
+        f"the pipeline on --runner={job.config.runner} failed: {last}. More in "
+        f"{job.folder / 'failure.txt'}. Give the same command again: finished shards are kept."
+    )
+
+
+def counters(result):
+    """The workers' counters by name, as far as the runner tells them."""
+    try:
+        found = result.metrics().query()["counters"]
+    except Exception:  # of a runner without metrics, which is no reason to fail
+        return {}
+    return {counter.key.metric.name: counter.result for counter in found}
+
+
+@contextlib.contextmanager
+def silence(runner):
+    """Keeps back what Beam prints of a local worker's end; failure.txt and logs/ have it."""
+    if not isinstance(runner, FnApiRunner):
+        yield
+        return
+    before = threading.excepthook
+    # The threads that read from a dead worker end by this, each with its traceback.
+    threading.excepthook = lambda args: (
+        None if issubclass(args.exc_type, grpc.RpcError) else before(args)
+    )
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        threading.excepthook = before
+
+
+class watching:
+    """Shows a bar of the shards written so far; the runner itself is silent until the end."""
+
+    def __init__(self, job):
+        self.job, self.stop = job, threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *error):
+        self.stop.set()
+        self.thread.join()
+
+    def _look(self):
+        job = self.job
+        kinds = [*map(job.tokens, jobs.KINDS), job.scores]
+        total = sum(shards.count for shards in kinds)
+        with bars.bar(total, "encoding and scoring", "shard") as bar:
+            ended = False
+            while not ended:
+                ended = self.stop.wait(LOOK)
+                there = sum(s.path(n).exists() for s in kinds for n in range(s.count))
+                bar.update(there - bar.n)
