@@ -82,7 +82,6 @@ def trained(victim, tmp_path_factory):
     return folder, workers
 
 
-@pytest.mark.slow
 def test_two_workers_lose_what_one_process_does(trained):
     one, two = (
         pd.read_csv(trained[0] / name / "run/splits/main/history.csv") for name in ("one", "chief")
@@ -92,7 +91,6 @@ def test_two_workers_lose_what_one_process_does(trained):
     assert list(one.val_loss) == pytest.approx(list(two.val_loss), abs=1e-3)
 
 
-@pytest.mark.slow
 def test_two_workers_reach_the_weights_of_one_process(trained):
     # Moments of the optimiser too: they tell a gradient from half of it. 1e-5: as test_mirrored.
     one, two = (
@@ -107,7 +105,6 @@ def test_two_workers_reach_the_weights_of_one_process(trained):
         assert apart <= 1e-3 * size + 1e-5, name
 
 
-@pytest.mark.slow
 def test_only_the_chief_writes_and_evaluates(trained):
     folder, ((_, chief, _), (_, other, _)) = trained
     assert (folder / "chief/run/evaluation.json").exists()
