@@ -1,14 +1,17 @@
 """The comparator on many pairs: what belongs to an image once an image, the rest once a pair."""
 
+import concurrent.futures
 import dataclasses
 import functools
+import itertools
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-PAIR_BYTES = 2**28  # of all intermediate results of one call
+PAIR_BYTES = 2**28  # of all intermediate results at once
 MOST_PAIRS = 4096
+CALLS = 2  # at the same time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,12 +177,20 @@ class PairEngine:
             `(len(real), len(generated))` float32.
         """
         out = np.empty((len(real), len(generated)), "float32")
-        side = max(1, int(np.sqrt(self.pairs_a_call)))
-        for i in range(0, len(real), side):
-            own = tuple(part[i : i + side] for part in real.parts)
-            for j in range(0, len(generated), side):
-                other = tuple(part[j : j + side] for part in generated.parts)
-                out[i : i + side, j : j + side] = self._score_all(own, other).numpy()
+        side = max(1, int(np.sqrt(self.pairs_a_call / CALLS)))
+
+        def score(corner):
+            own, other = (slice(start, start + side) for start in corner)
+            a = tuple(part[own] for part in real.parts)
+            b = tuple(part[other] for part in generated.parts)
+            out[own, other] = self._score_all(a, b).numpy()
+
+        corners = itertools.product(
+            range(0, len(real), side), range(0, len(generated), side)
+        )  # fmt: skip
+        # One call's small operations leave cores idle that the other's fill.
+        with concurrent.futures.ThreadPoolExecutor(CALLS) as pool:
+            list(pool.map(score, corners))
         return out
 
     def _logits(self, real, generated, left, right):

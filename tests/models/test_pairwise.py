@@ -41,7 +41,7 @@ def test_pairs_have_the_logits_of_the_comparator(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_all_pairs_have_the_logits_of_single_ones(case, monkeypatch):
-    monkeypatch.setattr(PairEngine, "pairs_a_call", 6)  # blocks of 2 x 2, and what is left
+    monkeypatch.setattr(PairEngine, "pairs_a_call", 9)  # blocks of 2 x 2, and what is left
     shape, settings = CASES[case]
     engine = PairEngine(comparator(shape, **settings))
     tokens = RNG.normal(size=(5, *shape)).astype("float32")
