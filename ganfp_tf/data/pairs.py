@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from ganfp_tf.data import decode
-from ganfp_tf.errors import UserError
 
 
 def steps(first=0):
@@ -80,7 +79,7 @@ def pair_nearest(neighbours, *, count, seed):
     """Adds "generated" (B, count): `count` of the neighbours of each block's one real image.
 
     Args:
-        neighbours: `(real images, k)` indices of generated images, from `nearest`.
+        neighbours: `(real images, k)` indices of generated images, from `search.exact`.
         count: partners drawn; all k where k is smaller.
         seed: of the draw.
     """
@@ -210,32 +209,6 @@ class FileInput:
         flat = tf.reshape(indices, [-1])
         images = tf.map_fn(load, flat, fn_output_signature=tf.TensorSpec(self.shape, tf.float32))
         return tf.reshape(images, tf.concat([tf.shape(indices), self.shape], axis=0))
-
-
-def nearest(real, generated, k):
-    """The `k` generated images nearest to each real one, by cosine.
-
-    Args:
-        real: `(real images, channels)` pooled features, already centred for their domain.
-        generated: `(generated images, channels)`, likewise.
-        k: neighbours; all where there are fewer.
-
-    Returns:
-        `(real images, k)` int64, nearest first; equal cosines in the order of the images.
-
-    Raises:
-        UserError: where there is no generated image.
-    """
-    if not len(generated):
-        raise UserError("there is no generated image to pair with; hand in at least one.")
-    # Rounded, because a matrix product sums equal columns in different orders.
-    cosine = np.round(_unit(real) @ _unit(generated).T, 12)
-    return np.argsort(-cosine, axis=1, kind="stable")[:, :k].astype("int64")
-
-
-def _unit(vectors):
-    vectors = np.asarray(vectors, "float64")
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def step_key(seed, purpose, step):

@@ -148,6 +148,7 @@ def partners(material, real, generated, centres, *, seed):
         seed: of the random partners.
     """
     config = material.config
+    _check_some(generated)
     if config.candidates:
         table, recall = search.candidates(
             *_vectors(material, real, generated, centres), config.candidates,
@@ -177,10 +178,14 @@ def neighbours(material, real, generated, centres, k):
     Raises:
         UserError: where there is no generated image.
     """
-    if not len(generated):
-        raise UserError("there is no generated image to pair with; hand in at least one.")
+    _check_some(generated)
     vectors = _vectors(material, real, generated, centres)
     return search.exact(*vectors, k, material.config.memory_bytes)
+
+
+def _check_some(generated):
+    if not len(generated):
+        raise UserError("there is no generated image to pair with; hand in at least one.")
 
 
 def _vectors(material, real, generated, centres):

@@ -7,10 +7,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 from PIL import Image
-from sklearn.neighbors import NearestNeighbors
 
 from ganfp_tf.data import decode, embeddings, pairs
-from ganfp_tf.errors import UserError
 
 
 class Eagerly:
@@ -236,50 +234,6 @@ def test_mixed_partners_are_the_larger_half_near_and_the_rest_any(count, near):
         np.testing.assert_array_equal((close - 1000) // 100, owner)
         assert (rest < 50).all()
         assert all(len(set(block)) == count for block in element["generated"])
-
-
-# The neighbour table
-
-
-@pytest.mark.parametrize("k", [1, 5, 40])
-def test_nearest_against_scikit_learn(k):
-    rng = np.random.default_rng(0)
-    one, other = rng.normal(size=(15, 6)), rng.normal(size=(40, 6))
-    model = NearestNeighbors(n_neighbors=k, metric="cosine").fit(other)
-    found = pairs.nearest(one, other, k)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, model.kneighbors(one, return_distance=False))
-
-
-def test_nearest_takes_all_where_there_are_fewer_and_does_not_mind_lengths():
-    rng = np.random.default_rng(1)
-    one, other = rng.normal(size=(3, 6)), rng.normal(size=(4, 6))
-    found = pairs.nearest(one, other, 99)
-    assert np.sort(found, axis=1).tolist() == [[0, 1, 2, 3]] * 3
-    lengths = np.array([[0.01], [1.0], [100.0], [7.0]])
-    np.testing.assert_array_equal(pairs.nearest(5 * one, lengths * other, 99), found)
-
-
-def test_equal_images_stay_in_their_order():
-    rng = np.random.default_rng(2)
-    one, kinds, kind = (
-        rng.normal(size=(13, 32)),
-        rng.normal(size=(5, 32)),
-        rng.integers(5, size=300),
-    )
-    cosine = (one @ kinds.T) / np.linalg.norm(kinds, axis=1)
-    expected = [np.lexsort((np.arange(300), -row[kind])) for row in cosine]
-    np.testing.assert_array_equal(pairs.nearest(one, kinds[kind], 300), expected)
-
-
-def test_a_zero_vector_is_far_from_none():
-    found = pairs.nearest(np.zeros((1, 3)), np.eye(3), 3)
-    assert found.tolist() == [[0, 1, 2]]
-
-
-def test_no_generated_image_is_named():
-    with pytest.raises(UserError, match="no generated image to pair with"):
-        pairs.nearest(np.ones((2, 3)), np.empty((0, 3)), 4)
 
 
 # Inputs and labels

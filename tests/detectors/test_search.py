@@ -3,9 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.neighbors import NearestNeighbors
 
+from ganfp_tf.config import Config
 from ganfp_tf.detectors import search
+from ganfp_tf.detectors.material import Material, partners
 from ganfp_tf.detectors.search import Vectors
+from ganfp_tf.errors import UserError
 
 
 def vectors(n, m, channels=16, seed=0):
@@ -13,6 +17,13 @@ def vectors(n, m, channels=16, seed=0):
     pooled = rng.normal(size=(n + m, channels)).astype("float32")
     centres = pooled[:n].mean(axis=0), pooled[n:].mean(axis=0)
     return Vectors(pooled, np.arange(n), centres[0]), Vectors(pooled, n + np.arange(m), centres[1])
+
+
+def nearest(one, other, k):
+    pooled = np.concatenate([one, other])
+    rows = np.arange(len(one)), len(one) + np.arange(len(other))
+    zero = np.zeros(one.shape[1])
+    return search.exact(*(Vectors(pooled, each, zero) for each in rows), k, 1e9)
 
 
 @given(
@@ -70,3 +81,48 @@ def test_where_cells_hold_too_few_others_follow():
     _, generated = vectors(1, 10)
     found = search._ranked(generated[[4]][0], np.array([4, -1, -1]), generated, 4)
     assert found[0] == 4 and len(set(found.tolist())) == 4
+
+
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_nearest_against_scikit_learn(k):
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(15, 6)), rng.normal(size=(40, 6))
+    model = NearestNeighbors(n_neighbors=k, metric="cosine").fit(other)
+    found = nearest(one, other, k)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, model.kneighbors(one, return_distance=False))
+
+
+def test_nearest_takes_all_where_there_are_fewer_and_does_not_mind_lengths():
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(size=(3, 6)), rng.normal(size=(4, 6))
+    found = nearest(one, other, 99)
+    assert np.sort(found, axis=1).tolist() == [[0, 1, 2, 3]] * 3
+    lengths = np.array([[0.01], [1.0], [100.0], [7.0]])
+    np.testing.assert_array_equal(nearest(5 * one, lengths * other, 99), found)
+
+
+def test_equal_images_stay_in_their_order():
+    rng = np.random.default_rng(2)
+    one, kinds, kind = (
+        rng.normal(size=(13, 32)),
+        rng.normal(size=(5, 32)),
+        rng.integers(5, size=300),
+    )
+    cosine = (one @ kinds.T) / np.linalg.norm(kinds, axis=1)
+    expected = [np.lexsort((np.arange(300), -row[kind])) for row in cosine]
+    np.testing.assert_array_equal(nearest(one, kinds[kind], 300), expected)
+
+
+def test_a_zero_vector_is_far_from_none():
+    found = nearest(np.zeros((1, 3)), np.eye(3), 3)
+    assert found.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("candidates", [0, 3])
+def test_no_generated_image_is_named(candidates):
+    real, _ = vectors(2, 1)
+    config = Config(pairing="nearest", candidates=candidates)
+    material = Material(None, None, real.pooled, config)
+    with pytest.raises(UserError, match="no generated image to pair with"):
+        partners(material, np.arange(2), np.arange(0), (real.centre, real.centre), seed=0)

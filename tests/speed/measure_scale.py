@@ -1,10 +1,10 @@
 """Time and memory of scoring N real images against M generated ones, beside the encoder alone.
 
     python tests/speed/measure_scale.py WORK [--real=200] [--generated=5000] [--made=0]
-        [--backbone=resnet50] [--size=224] [--width=128] [--heads=4] [--candidates=0]
+        [--backbone=resnet50] [--size=224] [--width=128] [--heads=4] [--candidates=0] [--side=256]
 
 WORK is a folder for images, store and runs; what is there is used again. The images are written by
-the script (smooth noise, 256 x 256 pixels, PNG). A detector is trained for one step; then, in one
+the script (smooth noise, --side pixels, gray PNG). A detector is trained for one step; then, in one
 process, the same command that users run (--mode=predict with every generated image as a partner)
 scores all N x M pairs with an empty store, half of the bare encoder passes before it and half
 behind it, so that a machine that grows slower slows both. The naive way (both images of each pair
@@ -36,8 +36,11 @@ NAIVE_PAIRS, BATCH = 64, 32
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=pathlib.Path)
-    for name, default in (("real", 200), ("generated", 5000), ("made", 0), ("size", 224),
-                          ("width", 128), ("heads", 4), ("candidates", 0)):  # fmt: skip
+    numbers = {
+        "real": 200, "generated": 5000, "made": 0, "size": 224, "width": 128, "heads": 4,
+        "candidates": 0, "side": 256,
+    }  # fmt: skip
+    for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--backbone", default="resnet50")
     asked = parser.parse_args()
@@ -50,7 +53,7 @@ def main():
     run = run.with_name(f"{run.name}-{asked.candidates}")
     training = asked.work / "training"
     for name, count in (("real_used", 10), ("real_not_used", 10), ("generated", 20)):
-        write(training / name, count, name)
+        write(training / name, count, name, asked.side)
     call([f"--data={training}", f"--run_dir={run}", "--epochs=1", "--steps_per_epoch=1",
           "--notensorboard", "--nosaved_model", *flags])  # fmt: skip
     facts = made(asked, run) if asked.made else encoded(asked, run)
@@ -66,9 +69,9 @@ def encoded(asked, run):
     from ganfp_tf.detectors.material import make_backbone
     from ganfp_tf.models.siamese import compiled
 
-    data = asked.work / f"test-{asked.real}-{asked.generated}"
-    write(data / "real_unknown", asked.real, "unknown")
-    write(data / "generated", asked.generated, "generated")
+    data = asked.work / f"test-{asked.real}-{asked.generated}-{asked.side}"
+    write(data / "real_unknown", asked.real, "unknown", asked.side)
+    write(data / "generated", asked.generated, "generated", asked.side)
     store = asked.work / "store"
     shutil.rmtree(store, ignore_errors=True)
     encode = compiled(make_backbone(Config.from_json(run / "config.json"))[0])
@@ -154,15 +157,15 @@ def call(flags):
         sys.exit(code)
 
 
-def write(folder, count, stem):
-    """Smooth noise, another picture each, 256 x 256 gray PNG."""
+def write(folder, count, stem, side):
+    """Smooth noise, another picture each, gray PNG of side x side pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(len(stem))
     for number in range(1, count + 1):
         coarse = Image.fromarray(rng.uniform(0, 255, (8, 8)).astype("uint8"))
         path = folder / f"{stem}_{number}.png"
         if not path.exists():
-            coarse.resize((256, 256), Image.Resampling.BICUBIC).save(path)
+            coarse.resize((side, side), Image.Resampling.BICUBIC).save(path)
 
 
 if __name__ == "__main__":
