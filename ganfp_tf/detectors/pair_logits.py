@@ -8,7 +8,7 @@ BATCH = 64  # images whose tokens are held beside what was prepared
 def pair_logits(engine, real, generated, left, right, limit):
     """Logits of the pairs (left[i], right[i]), in blocks of images that fit into memory.
 
-    N real and M generated images are N + M readings where one side fits into half of `limit`, and
+    N real and M generated images are N + M readings where one side fits into a quarter of `limit`, and
     N + M * ceil(N / n) where it does not, n being the real images that fit.
 
     Args:
@@ -24,7 +24,8 @@ def pair_logits(engine, real, generated, left, right, limit):
     out = np.empty(len(left), "float32")
     if not len(left):
         return out
-    most = max(1, int(limit / 2 / engine.image_bytes))
+    # Half for each side, and each image twice while its batches are joined.
+    most = max(1, int(limit / 4 / engine.image_bytes))
     rows_left, at_left = np.unique(left, return_inverse=True)
     rows_right, at_right = np.unique(right, return_inverse=True)
     block_of = at_left // most, at_right // most

@@ -37,7 +37,7 @@ def test_every_pair_gets_its_own_logit_in_bounded_memory(images):
     rng = np.random.default_rng(images)
     left, right = rng.integers(0, 11, 60), rng.integers(0, 23, 60)
     engine = Engine()
-    found = pair_logits(engine, tokens, tokens, left, right, limit=2 * 10 * images)
+    found = pair_logits(engine, tokens, tokens, left, right, limit=4 * 10 * images)
     np.testing.assert_array_equal(found, 100.0 * left + right)
     assert engine.most <= 2 * images
     assert len(engine.prepared["real"]) == len(set(left))
@@ -63,7 +63,7 @@ def test_all_pairs_of_two_sets_are_scored_as_one_block():
 def test_generated_images_are_read_once_for_each_block_of_real_ones():
     left, right = np.repeat(np.arange(6), 8), np.tile(np.arange(8), 6)
     engine = Engine()
-    pair_logits(engine, tokens, tokens, left, right, limit=2 * 10 * 3)
+    pair_logits(engine, tokens, tokens, left, right, limit=4 * 10 * 3)
     assert engine.prepared["real"] == list(range(6))
     assert sorted(engine.prepared["generated"]) == sorted(2 * list(range(8)))
 
