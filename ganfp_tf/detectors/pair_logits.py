@@ -8,8 +8,8 @@ BATCH = 64  # images whose tokens are held beside what was prepared
 def pair_logits(engine, real, generated, left, right, limit):
     """Logits of the pairs (left[i], right[i]), in blocks of images that fit into memory.
 
-    N real and M generated images are N + M readings where one side fits into a quarter of `limit`, and
-    N + M * ceil(N / n) where it does not, n being the real images that fit.
+    N real and M generated images are N + M readings where one side fits into a quarter of `limit`,
+    and N + M * ceil(N / n) where it does not, n being the real images that fit.
 
     Args:
         engine: `pairwise.PairEngine`.
