@@ -124,7 +124,8 @@ class Network:
         Raises:
             UserError: the reference holds no other patient for an image.
         """
-        count = material.config.candidates or material.config.partners
+        config = material.config
+        count, limit = config.candidates or config.partners, config.memory_bytes
         tokens, made = self.tokens(material, real), self.tokens(material, generated)
         left, right = _unit(tokens, reference.tokens), _unit(made, made)
         others = _unit(reference.tokens, reference.tokens)
@@ -139,21 +140,21 @@ class Network:
             )
         near, near_distance = retrieval.nearest(left, right, count)
         like, like_distance = retrieval.nearest(left, others, count, same)
-        logits = retrieval.logits(self.networks, tokens, made, near)
-        alike = retrieval.logits(self.networks, tokens, reference.tokens, like)
-        usual_distance, usual_logit = self._usual(made, right, count)
+        logits = retrieval.logits(self.networks, tokens, made, near, limit)
+        alike = retrieval.logits(self.networks, tokens, reference.tokens, like, limit)
+        usual_distance, usual_logit = self._usual(made, right, count, limit)
         signals = [
             usual_distance - np.log(near_distance), np.log(like_distance),
             retrieval.top(logits) - usual_logit, -retrieval.top(alike),
         ]  # fmt: skip
         return np.stack(signals, axis=1), logits, generated[near]
 
-    def _usual(self, made, vectors, count):
+    def _usual(self, made, vectors, count, limit):
         """Mean log d_5(g, G) and s(g, G) over some generated images g, without themselves."""
         chosen = np.unique(np.linspace(0, len(made) - 1, min(SAMPLE, len(made))).astype(int))
         own = chosen[:, None] == np.arange(len(made))
         near, distance = retrieval.nearest(vectors[chosen], vectors, count, own)
-        logits = retrieval.logits(self.networks, made[chosen], made, near)
+        logits = retrieval.logits(self.networks, made[chosen], made, near, limit)
         return np.log(distance).mean(), retrieval.top(logits).mean()
 
 

@@ -38,12 +38,6 @@ class Scoring:
         return compiled(self.entry)
 
     @functools.cached_property
-    def compare(self):
-        """Tokens and tokens `(batch, tokens, channels)` -> logits `(batch,)`."""
-        call = compiled(self.comparator)
-        return lambda real, generated: call({"real": real, "generated": generated})[:, 0]
-
-    @functools.cached_property
     def engine(self):
         """`PairEngine` of the comparator: many pairs of few images."""
         return PairEngine(self.comparator)

@@ -63,3 +63,25 @@ def shuffled(frame, seed):
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(frame))
     return frame.iloc[order].assign(label=rng.integers(0, 2, len(frame)))
+
+
+class PairsOfTokens:
+    """Networks and their engine in one: `pair` gives the logits of tokens, one row a pair."""
+
+    image_bytes = 4
+    joined = staticmethod(np.concatenate)
+
+    @property
+    def engine(self):
+        return self
+
+    def prepare(self, tokens, domain):
+        return tokens
+
+    def all_logits(self, real, generated):
+        left, right = np.indices((len(real), len(generated)))
+        logits = self.logits(real, generated, left.ravel(), right.ravel())
+        return logits.reshape(len(real), len(generated))
+
+    def logits(self, real, generated, left, right):
+        return self.pair(real[left], generated[right])

@@ -10,29 +10,17 @@ from ganfp_tf.config import Config
 from ganfp_tf.detectors.copy_run import CopyScorer, Network, Reference
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
+from tests.detectors.pictures import PairsOfTokens
 
 TOKENS = (2, 3)
 CONFIG = Config(partners=8)
 
 
-class Alike:
+class Alike(PairsOfTokens):
     """Compares by minus the squared distance of the tokens."""
 
-    image_bytes = 4
-    joined = staticmethod(np.concatenate)
-
-    @property
-    def engine(self):
-        return self
-
-    def prepare(self, tokens, domain):
-        return tokens
-
-    def all_logits(self, real, generated):
-        return -np.square(real[:, None] - generated[None]).sum(axis=(2, 3))
-
-    def logits(self, real, generated, left, right):
-        return -np.square(real[left] - generated[right]).sum(axis=(1, 2))
+    def pair(self, real, generated):
+        return -np.square(real - generated).sum(axis=(1, 2))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -187,27 +187,14 @@ def test_each_content_passes_the_network_once(planted, monkeypatch):
 
 
 @dataclasses.dataclass
-class Products:
+class Products(pictures.PairsOfTokens):
     """Networks whose logit is the product of the tokens; counts the pairs."""
 
     pairs: int = 0
-    image_bytes = 4
-    joined = staticmethod(np.concatenate)
 
-    @property
-    def engine(self):
-        return self
-
-    def prepare(self, tokens, domain):
-        return tokens
-
-    def all_logits(self, real, generated):
-        self.pairs += len(real) * len(generated)
-        return np.einsum("itd,jtd->ij", real, generated)
-
-    def logits(self, real, generated, left, right):
-        self.pairs += len(left)
-        return (real[left] * generated[right]).sum(axis=(1, 2))
+    def pair(self, real, generated):
+        self.pairs += len(real)
+        return (real * generated).sum(axis=(1, 2))
 
 
 REAL = images([[3, 0], [2, 1], [0, 3], [-5, -4]], ["p0", "p0", "p1", "p2"])
