@@ -11,7 +11,7 @@ from ganfp_tf.audit.case import Case
 from ganfp_tf.config import Config
 from ganfp_tf.detectors.stack import Mean, Stack
 from ganfp_tf.errors import UserError
-from tests.audit.small_cases import THREE, opened, write, write_patients
+from tests.helpers.small_cases import THREE, opened, write, write_patients
 
 ALL_STACKS = ("nearest_pixels", "fast_mean", "fast_stack", "mean", "stack")
 

@@ -12,7 +12,7 @@ from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.controls import judged, remarks, run_controls
 from ganfp_tf.errors import UserError
 from ganfp_tf.modes.audit import assemble
-from tests.audit.small_cases import opened, scored, write_patients
+from tests.helpers.small_cases import opened, scored, write_patients
 
 
 def control(name, p, kind="negative", **fields):

@@ -10,7 +10,7 @@ from ganfp_tf.audit import result
 from ganfp_tf.audit.panel import Measured
 from ganfp_tf.audit.pooled import permuted_p, pooled
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
-from tests.audit.small_cases import scored
+from tests.helpers.small_cases import scored
 
 
 def rows(group, scores, *, patients=None, decisions=None, folds=None):

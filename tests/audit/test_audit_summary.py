@@ -15,7 +15,7 @@ from ganfp_tf.audit import panel, result, summary
 from ganfp_tf.audit.summary import source
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
-from tests.audit.small_cases import opened, write, write_patients
+from tests.helpers.small_cases import opened, write, write_patients
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from ganfp_tf.audit import controls
 from ganfp_tf.errors import UserError
-from tests.audit.small_cases import opened, scenes, write, write_patients
+from tests.helpers.small_cases import opened, scenes, write, write_patients
 
 
 @pytest.fixture(scope="module")

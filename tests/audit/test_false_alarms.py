@@ -9,8 +9,8 @@ import pytest
 from ganfp_tf.audit import result
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.config import Config
-from tests.audit.null_runs import null_audits
-from tests.audit.small_cases import opened, scored, write_patients
+from tests.helpers.null_runs import null_audits
+from tests.helpers.small_cases import opened, scored, write_patients
 
 
 @pytest.mark.parametrize("kind", ["labelled", "reference"])

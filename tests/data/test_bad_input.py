@@ -6,7 +6,7 @@ import pytest
 
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.errors import UserError
-from tests.data.broken_inputs import BROKEN, good_folder, png_bytes
+from tests.helpers.broken_inputs import BROKEN, good_folder, png_bytes
 
 AWKWARD = (
     "a,b.png",

@@ -5,7 +5,7 @@ import pytest
 from ganfp_tf.data import layouts
 from ganfp_tf.data.catalog import load_catalog, select
 from ganfp_tf.errors import UserError
-from tests.data.broken_inputs import good_folder, npy_bytes, png_bytes
+from tests.helpers.broken_inputs import good_folder, npy_bytes, png_bytes
 
 
 def load(data, **options):

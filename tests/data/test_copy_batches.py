@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ganfp_tf.data import copies
 from ganfp_tf.data.copies import GRID, Look, Recipe, batches, degrade, move, neighbours
-from tests.detectors.pictures import scenes
+from tests.helpers.pictures import scenes
 
 RECIPE = Recipe(block=4, blocks=3, seed=1)
 SMOOTH = {"GAIN": 0.0, "OFFSET": 0.0, "NOISE": 0.0}

@@ -6,8 +6,8 @@ import tensorflow as tf
 from PIL import Image
 
 from ganfp_tf.data import decode, embed, images
-from tests.data.broken_inputs import dicom_bytes, npy_bytes, png_bytes
 from tests.data.test_images import GRAY, encode, raw_png
+from tests.helpers.broken_inputs import dicom_bytes, npy_bytes, png_bytes
 
 RNG = np.random.default_rng(11)
 # Smooth colours with some noise: JPEG of pure noise would be all rounding.

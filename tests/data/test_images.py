@@ -13,7 +13,7 @@ from pydicom.uid import JPEGLSLossless
 
 from ganfp_tf.data import formats, images
 from ganfp_tf.data.formats import ImageError
-from tests.data.broken_inputs import bomb_bytes, dicom_bytes, nifti_bytes, npy_bytes, png_bytes
+from tests.helpers.broken_inputs import bomb_bytes, dicom_bytes, nifti_bytes, npy_bytes, png_bytes
 
 RNG = np.random.default_rng(7)
 GRAY = RNG.integers(0, 256, (12, 16), np.uint8)

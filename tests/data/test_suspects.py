@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ganfp_tf.data.folders import list_images
 from ganfp_tf.data.suspects import open_suspects
 from ganfp_tf.errors import UserError
-from tests.data.broken_inputs import good_folder, png_bytes
+from tests.helpers.broken_inputs import good_folder, png_bytes
 
 
 def write(folder, names, first=0):

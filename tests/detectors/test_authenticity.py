@@ -5,8 +5,8 @@ import pytest
 
 from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits, responsibilities
 from ganfp_tf.detectors.distance import CalibratedDistance, HitCount
-from tests.detectors import contract
 from tests.detectors.test_distance import GENERATED, generated_images, images, scored
+from tests.helpers import contract
 
 RNG = np.random.default_rng(0)
 REAL, FAKES = RNG.random((30, 5)), RNG.random((80, 5))

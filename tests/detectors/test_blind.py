@@ -13,8 +13,8 @@ from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.contract import check_finite_in_any_order, check_last_digit
-from tests.detectors.pictures import Pictures, scenes, shuffled
+from tests.helpers.contract import check_finite_in_any_order, check_last_digit
+from tests.helpers.pictures import Pictures, scenes, shuffled
 
 SHIFTS = {
     "brightness": lambda images, rng: images + 0.1,

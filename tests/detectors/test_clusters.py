@@ -8,7 +8,7 @@ from ganfp_tf.detectors.clusters import ClusterRelations
 from ganfp_tf.detectors.spaces import PIXELS
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, planted, shuffled
+from tests.helpers.pictures import Pictures, planted, shuffled
 
 
 def flat(*values):

@@ -6,8 +6,8 @@ from scipy.stats import pearsonr
 
 from ganfp_tf.detectors.copies_of_real import SPREAD, CopyThreshold, correlation_rows, unit_rows
 from ganfp_tf.errors import UserError
-from tests.detectors import contract
 from tests.detectors.test_distance import generated_images, images, scored
+from tests.helpers import contract
 
 RNG = np.random.default_rng(0)
 REAL = RNG.random((40, 9))

@@ -10,7 +10,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.detectors.copy_run import CopyScorer, Network, Reference
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import PairsOfTokens
+from tests.helpers.pictures import PairsOfTokens
 
 TOKENS = (2, 3)
 CONFIG = Config(partners=8)

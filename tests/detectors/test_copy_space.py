@@ -14,8 +14,8 @@ from ganfp_tf.detectors.distance import CalibratedDistance, HitCount, NearestDis
 from ganfp_tf.detectors.spaces import LearnedSpace, distance_rows
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors import pictures
 from tests.detectors.test_distance import generated_images, images
+from tests.helpers import pictures
 
 SHORT = CopySpace(recipe=(("steps", 2), ("block", 4), ("blocks", 1)), width=8, heads=2)
 

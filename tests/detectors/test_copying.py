@@ -11,7 +11,7 @@ from ganfp_tf.detectors import copying
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import state
 from ganfp_tf.models.backbones import build_backbone
-from tests.detectors.pictures import scenes
+from tests.helpers.pictures import scenes
 
 # Epochs of ten steps, and half a one.
 RECIPE = Recipe(steps=25, block=4, blocks=2, candidates=3, learning_rate=5e-3)

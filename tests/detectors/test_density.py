@@ -7,8 +7,8 @@ from sklearn.neighbors import KernelDensity
 from ganfp_tf.detectors.density import DensityRatio, MonteCarlo
 from ganfp_tf.detectors.distance import FLOOR
 from ganfp_tf.detectors.spaces import PIXELS, GeneratedComponents
-from tests.detectors import contract
 from tests.detectors.test_distance import GENERATED, Vectors, generated_images, images, scored
+from tests.helpers import contract
 
 REAL = images([0.0, 0.4, 1.0])
 FAKES = generated_images([0.1, 0.05, 0.2, 0.9, 0.5])

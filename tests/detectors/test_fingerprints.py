@@ -13,7 +13,7 @@ from ganfp_tf.detectors.fingerprints import (
 )
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, planted, scenes, shuffled
+from tests.helpers.pictures import Pictures, planted, scenes, shuffled
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from ganfp_tf.detectors.distance import HitCount, NearestDistance
 from ganfp_tf.detectors.hashing import HashSpace, KeypointMatches
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, planted, scenes, shuffled
+from tests.helpers.pictures import Pictures, planted, scenes, shuffled
 
 
 @pytest.fixture

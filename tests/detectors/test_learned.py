@@ -10,7 +10,7 @@ from ganfp_tf.detectors.distance import FLOOR
 from ganfp_tf.detectors.learned import GeneratedClassifier, Reconstruction
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, planted, scenes, shuffled
+from tests.helpers.pictures import Pictures, planted, scenes, shuffled
 
 
 @pytest.fixture

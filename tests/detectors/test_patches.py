@@ -5,8 +5,8 @@ import pytest
 
 from ganfp_tf.detectors.distance import CalibratedDistance
 from ganfp_tf.detectors.patches import SAMPLE, CalibratedPatches, Patches, TwoSided, places_of
-from tests.detectors import contract
 from tests.detectors.test_distance import generated_images, images, scored
+from tests.helpers import contract
 
 RNG = np.random.default_rng(0)
 REAL, FAKES = RNG.random((12, 36)), RNG.random((30, 36))

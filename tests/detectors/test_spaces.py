@@ -17,7 +17,7 @@ from ganfp_tf.detectors.spaces import (
     distance_rows,
 )
 from ganfp_tf.errors import UserError
-from tests.detectors.pictures import Pictures, scenes
+from tests.helpers.pictures import Pictures, scenes
 
 
 def write(folder, name, values):

@@ -13,8 +13,8 @@ from ganfp_tf.detectors.spaces import PIXELS
 from ganfp_tf.detectors.stack import Mean, Stack, Weights
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors import pictures
 from tests.detectors.test_distance import generated_images, images
+from tests.helpers import pictures
 
 MADE = generated_images([0.0, 1.0])
 

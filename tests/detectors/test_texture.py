@@ -8,7 +8,7 @@ from ganfp_tf.detectors.distance import CalibratedDistance, HitCount, NearestDis
 from ganfp_tf.detectors.texture import TextureSpace, quantised
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, planted, scenes, shuffled
+from tests.helpers.pictures import Pictures, planted, scenes, shuffled
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from ganfp_tf.models.hub import HubFile
 from ganfp_tf.models.timm_names import Place, resample_positions
 from ganfp_tf.models.timm_weights import TimmWeights, is_safetensors
 from ganfp_tf.models.weights import load_weights
+from tests.helpers.timm_tensors import CASES, GOLDEN, images, names_digest, relative, sample, state
 from tests.models.test_hub import put_into_cache
-from tests.models.timm_tensors import CASES, GOLDEN, images, names_digest, relative, sample, state
 
 NAMES = ("densenet161", "vit_b16")
 REPOSITORIES = {

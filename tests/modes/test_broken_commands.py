@@ -3,7 +3,7 @@
 import pytest
 
 from main import main
-from tests.data.broken_inputs import BROKEN, good_folder
+from tests.helpers.broken_inputs import BROKEN, good_folder
 
 
 @pytest.mark.parametrize(("build", "options"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])

@@ -13,10 +13,10 @@ from safetensors.numpy import save_file
 
 from ganfp_tf.models.backbones import build_backbone
 from ganfp_tf.models.timm_names import resample_positions
-from tests.models.timm_tensors import GOLDEN, images, relative
+from tests.helpers.timm_tensors import GOLDEN, images, relative
 
 WHY = "needs torch and timm: pip install -r requirements-parity.txt"
-references = pytest.importorskip("tests.parity.references", reason=WHY)
+references = pytest.importorskip("tests.helpers.references", reason=WHY)
 write_golden = pytest.importorskip("tests.parity.write_golden", reason=WHY)
 
 TOLERANCE = 1e-4

@@ -1,4 +1,4 @@
-"""Writes tests/models/golden/timm.npz: what timm makes of the tensors of tests/models/timm_tensors.
+"""Writes tests/golden/timm.npz: what timm makes of the tensors of tests/models/timm_tensors.
 
 pip install -r requirements.txt -r requirements-parity.txt
 python tests/parity/write_golden.py
@@ -11,8 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from tests.models.timm_tensors import CASES, GOLDEN, images, names_digest, sample, state
-from tests.parity.references import IN_TIMM, reference, tokens_of
+from tests.helpers.references import IN_TIMM, reference, tokens_of
+from tests.helpers.timm_tensors import CASES, GOLDEN, images, names_digest, sample, state
 
 
 def golden():

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from ganfp_tf.reports.audit_page import as_html
 from ganfp_tf.reports.page import Picture
-from tests.reports.audit_example import KINDS
+from tests.helpers.audit_example import KINDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)

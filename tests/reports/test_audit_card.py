@@ -9,7 +9,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.reports.audit_card import audit_card, command, escaped
 from ganfp_tf.reports.audit_words import SYMBOLS
 from ganfp_tf.statistics.verdict import HEADLINES
-from tests.reports.audit_example import EVIL, KINDS, evil, labelled, not_trustworthy, suspects
+from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, not_trustworthy, suspects
 
 
 def test_labelled_card():

@@ -14,7 +14,7 @@ from ganfp_tf.reports.audit_parts import RATES_NEED_LABELS
 from ganfp_tf.reports.audit_tables import UNREADABLE_SHOWN
 from ganfp_tf.reports.glossary import GLOSSARY, Linker, anchor
 from ganfp_tf.reports.page import Picture
-from tests.reports.audit_example import EVIL, KINDS, evil, labelled, reference, suspects
+from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, reference, suspects
 
 VOID = {"meta", "img", "path", "circle", "br"}
 OWN = {

@@ -11,7 +11,7 @@ from ganfp_tf.reports.audit_card import SCHEMA_ID
 from ganfp_tf.reports.audit_words import SYMBOLS
 from ganfp_tf.reports.schemas import schema
 from ganfp_tf.statistics.verdict import HEADLINES
-from tests.reports.audit_example import KINDS, labelled, suspects
+from tests.helpers.audit_example import KINDS, labelled, suspects
 
 
 @pytest.fixture(scope="module")

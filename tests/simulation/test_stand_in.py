@@ -9,7 +9,7 @@ from ganfp_tf.detectors.registry import make_detector
 from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.simulation.stand_in import stand_in, write_images
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.pictures import Pictures, scenes
+from tests.helpers.pictures import Pictures, scenes
 
 
 def known(count=6, side=32, seed=0):

@@ -1,7 +1,7 @@
 """The same pairs by every path: store, whole model, SavedModel, LiteRT; and Beam's image scores.
 
     pip install -r requirements-beam.txt -r requirements-edge.txt
-    python tests/speed/measure_agreement.py RUN TEST [--real=16] [--generated=16]
+    python benchmarks/agreement.py RUN TEST [--real=16] [--generated=16]
 
 RUN is a trained run (its saved_model/ written), TEST a folder of unknown real and generated images
 for --mode=predict. Prints the largest difference of logits of RUN's own test images from those that
@@ -15,7 +15,7 @@ import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np

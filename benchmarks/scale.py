@@ -1,6 +1,6 @@
 """Time and memory of scoring N real images against M generated ones, beside the encoder alone.
 
-    python tests/speed/measure_scale.py WORK [--real=200] [--generated=5000] [--made=0]
+    python benchmarks/scale.py WORK [--real=200] [--generated=5000] [--made=0]
         [--backbone=resnet50] [--size=224] [--width=128] [--heads=4] [--candidates=0] [--side=256]
 
 WORK is a folder for images, store and runs; what is there is used again. The images are written by
@@ -23,7 +23,7 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from PIL import Image

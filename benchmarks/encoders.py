@@ -1,7 +1,7 @@
 """Images per second through each encoder, beside the same network in torch on the same cores.
 
     pip install -r requirements.txt -r requirements-parity.txt
-    python tests/parity/benchmark_encoders.py [--size=224] [--batch=16] [--rounds=5]
+    python benchmarks/encoders.py [--size=224] [--batch=16] [--rounds=5]
         [--threads=2] [--backbones=resnet50,vit_b16] [--no-xla]
 
 Weights are random: they do not decide the speed. Ours is the call that fills the embedding store
@@ -24,7 +24,7 @@ import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import numpy as np
 

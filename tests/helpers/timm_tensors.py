@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-GOLDEN = pathlib.Path(__file__).parent / "golden" / "timm.npz"
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "timm.npz"
 # Key of the golden file -> (backbone, side of the images, step between the places that it keeps,
 # step between the channels).
 CASES = {
