@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 
-from ganfp_tf.audit.asking import Control, answered, half_of
 from ganfp_tf.audit.case import BLIND
-from ganfp_tf.audit.made_controls import planted_control, stand_in_controls
+from ganfp_tf.audit.control import Control, answered, half_of
+from ganfp_tf.audit.synthetic_controls import planted_control, stand_in_controls
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
 from ganfp_tf.statistics.evaluation import ALPHA
 from ganfp_tf.statistics.multiple import holm

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ganfp_tf.audit.summary import names_of
+from ganfp_tf.audit.description import names_of
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.reports import audit_charts, audit_plots, bars, gallery
 from ganfp_tf.reports.page import Picture

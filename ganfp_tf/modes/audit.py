@@ -7,13 +7,12 @@ import time
 import pandas as pd
 
 from ganfp_tf import __version__, files, runs
-from ganfp_tf.audit import controls, panel, pictures, result, summary, words
+from ganfp_tf.audit import controls, description, measure, metrics, pictures, verdict, words
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.detectors.spaces import contents
 from ganfp_tf.reports import audit_card, audit_page, canvas
 from ganfp_tf.reports.audit_card import SCHEMA_ID
-from ganfp_tf.statistics import verdict
 from ganfp_tf.statistics.evaluation import ALPHA
 
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
@@ -27,8 +26,8 @@ def run(config):
     frame = pd.concat([case.real, case.generated], ignore_index=True)
     runs.start(config, frame.assign(fast=frame["fast"]))
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
-    kept = panel.Kept(case)
-    measured = panel.measure(case, kept)
+    kept = measure.Kept(case)
+    measured = measure.measure(case, kept)
     asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
     unrelated = controls.unrelated_images(case)
     asked |= {"primary": case.primary,
@@ -57,11 +56,11 @@ def assemble(case, measured, answers):
         answers: what `controls.run_controls` returned.
     """
     config = case.config
-    rows = result.detector_rows(case, measured)
-    images = result.judged_images(case, measured[0].scores)
-    one_by_one = result.image_level(case, images)
-    together, share = result.set_level(case, images)
-    power = result.power(case, images, rows[0]["auc"])
+    rows = metrics.detector_rows(case, measured)
+    images = metrics.judged_images(case, measured[0].scores)
+    one_by_one = metrics.image_level(case, images)
+    together, share = metrics.set_level(case, images)
+    power = metrics.power(case, images, rows[0]["auc"])
     auc = rows[0]["auc"] or dict.fromkeys(("value", "low", "high"))
     found = controls.judged(answers, case.kind, auc["low"])
     judged = verdict.judge(
@@ -77,12 +76,12 @@ def assemble(case, measured, answers):
         judged.code, auc["value"], fail_above_auc=config.fail_above_auc or None,
         fail_on_evidence=config.fail_on_evidence,
     )  # fmt: skip
-    entries = summary.riskiest(case, images)
+    entries = description.riskiest(case, images)
     failed = [c.name for c, _, passed in found if passed is False]
     audit = {
         "schema": SCHEMA_ID, "ganfp": __version__,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "question": summary.question(case),
+        "question": description.question(case),
         "verdict": {"code": judged.code, "headline": judged.headline,
                     "because": [*judged.because, *controls.remarks(found)],
                     "not_shown": list(judged.not_shown), "failed_controls": failed},
@@ -92,12 +91,12 @@ def assemble(case, measured, answers):
         "fdr": config.fdr, "resamples": config.bootstrap, "permutations": config.permutations,
         "folds": case.folds, "seed": config.seed, "detectors": rows, "images": one_by_one,
         "set": together, "power": power, "share": share,
-        "patients": result.patient_level(case, images),
-        "siblings": result.sibling_level(case, images), "epsilon": result.epsilon(case, images),
-        "controls": [_control_row(*each) for each in found], "data": summary.data(case),
-        "riskiest": summary.riskiest_rows(entries, case.kind), "method": words.method(case),
+        "patients": metrics.patient_level(case, images),
+        "siblings": metrics.sibling_level(case, images), "epsilon": metrics.epsilon(case, images),
+        "controls": [_control_row(*each) for each in found], "data": description.data(case),
+        "riskiest": description.riskiest_rows(entries, case.kind), "method": words.method(case),
         "limits": words.limits(case), "environment": runs.environment(),
-        "settings": config.to_dict() | {"data": summary.source(config)},
+        "settings": config.to_dict() | {"data": description.source(config)},
     }  # fmt: skip
     return audit, images, entries
 
@@ -106,7 +105,7 @@ def write(case, audit, measured, images, entries):
     """Writes the report and its parts into the run folder."""
     folder = case.folder
     columns = {each.name: each.scores["score"].to_numpy() for each in measured}
-    table = pd.concat([images, summary.best_matches(case, images)], axis=1)
+    table = pd.concat([images, description.best_matches(case, images)], axis=1)
     for name, scores in columns.items():
         table.loc[: len(scores) - 1, name] = scores
     files.write_csv(folder / "scores.csv", table.drop(columns=["path", "digest"]))

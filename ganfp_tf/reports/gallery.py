@@ -5,8 +5,6 @@ and a real image of another patient at about the same distance, which shows how 
 are that have nothing to do with each other.
 """
 
-import dataclasses
-
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -21,32 +19,6 @@ SIDE, GAP = 1.5, 0.14  # inches
 LETTERS = 20  # of a caption line, at 9.5 points under SIDE inches
 # The colours of the frames: orange where the real image is brighter, blue where the generated is.
 DIVERGING = LinearSegmentedColormap.from_list("real less generated", [UNUSED, "#FFFFFF", USED])
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One suspect.
-
-    Attributes:
-        name, patient: of the real image.
-        score: of the primary detector; higher means "used".
-        p, q: p-value, and with the false discovery rate controlled; None where there is none.
-        flagged: was it flagged?
-        real: (H, W) uint8.
-        generated: (name, distance, (H, W) uint8) each, the nearest first; at most three are shown.
-        neighbour: (name, patient, distance, (H, W) uint8) of a real image of another patient, or
-            None.
-    """
-
-    name: str
-    patient: str
-    score: float
-    p: float | None
-    q: float | None
-    flagged: bool
-    real: np.ndarray
-    generated: list[tuple]
-    neighbour: tuple | None = None
 
 
 @styled

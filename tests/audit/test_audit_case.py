@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ganfp_tf.audit import controls, result, summary
+from ganfp_tf.audit import controls, description, metrics
 from ganfp_tf.audit.case import Case
 from ganfp_tf.config import Config
 from ganfp_tf.detectors.stack import Mean, Stack
@@ -95,15 +95,15 @@ def test_unused_images_of_used_patients_are_siblings(small):
         "suspect": 12, "reference": 12, "sibling": 6,
     }  # fmt: skip
     assert len(small.tested) == 24 and "sibling" not in set(small.tested["group"])
-    asked = summary.question(small)
+    asked = description.question(small)
     assert asked["reference"] == {"images": 12, "patients": 12, "name": "images not used"}
     assert asked["suspects"]["images"] == 12
 
 
 def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     scores = small.scores(small.primary)
-    images = result.judged_images(small, scores)
-    found = result.sibling_level(small, images)
+    images = metrics.judged_images(small, scores)
+    found = metrics.sibling_level(small, images)
     assert (found["images"], found["patients"]) == (6, 3)
     # They are nearly the used images, which the generated ones copy.
     assert found["auc"]["value"] == 1.0 and found["p"] < 0.05
@@ -113,15 +113,17 @@ def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     # Of u0 there is a used image, and its two siblings have a mean of their own.
     own = images[images["patient"] == "u0"]
     assert own["patient_score"].nunique() == 2
-    assert result.image_level(small, images)["tested"] == 12
-    together, _ = result.set_level(small, images)
+    assert metrics.image_level(small, images)["tested"] == 12
+    together, _ = metrics.set_level(small, images)
     assert (together["suspects"], together["reference"]) == (12, 12)
-    assert result.patient_level(small, images)["n"] == 24
-    power = result.power(small, images, {"value": 0.9})
+    assert metrics.patient_level(small, images)["n"] == 24
+    power = metrics.power(small, images, {"value": 0.9})
     assert (power["suspects"], power["reference"]) == (12, 12)
-    epsilon = result.epsilon(small, images)
+    epsilon = metrics.epsilon(small, images)
     assert (epsilon["used"], epsilon["unused"]) == (12, 12)
-    names = {row["name"] for row in summary.riskiest_rows(summary.riskiest(small, images), "x")}
+    names = {
+        row["name"] for row in description.riskiest_rows(description.riskiest(small, images), "x")
+    }
     assert len(names) == 8 and not [name for name in names if name.startswith("alike")]
 
 

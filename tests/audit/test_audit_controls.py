@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf.audit import asking, controls, made_controls, panel
-from ganfp_tf.audit.asking import Control, answered, half_of, judged_by
+from ganfp_tf.audit import control as asking
+from ganfp_tf.audit import controls, measure, synthetic_controls
 from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.control import Control, answered, half_of, judged_by
 from ganfp_tf.audit.controls import judged, remarks, run_controls
 from ganfp_tf.errors import UserError
 from ganfp_tf.modes.audit import assemble
@@ -27,7 +28,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planted(small):
-    return made_controls.planted_control(small, 20.0)[0]
+    return synthetic_controls.planted_control(small, 20.0)[0]
 
 
 def run(small, **changes):
@@ -109,7 +110,7 @@ def test_what_was_not_run_is_not_shown(tmp_path):
     assert "needs 4 patients on either side" in said["members"]
     # 7 patients are no fewer than 4; a stand-in halves both sides.
     assert "needs 8 patients on either side" in said["unrelated"] == said["stand_in_sees"]
-    measured = panel.Measured(
+    measured = measure.Measured(
         "nearest_pixels", "", False, False, False, case.scores("nearest_pixels"), 0.0, 0
     )
     audit, *_ = assemble(case, [measured], answers)
@@ -120,11 +121,11 @@ def test_what_was_not_run_is_not_shown(tmp_path):
 
 def test_few_copies_say_too_little(small):
     """1 % of 80 generated images is one copy, 5 % are four, 6 % are five."""
-    assert made_controls.planted_control(small, 1.0)[0].p is None
-    few = made_controls.planted_control(small, 5.0)[0]
+    assert synthetic_controls.planted_control(small, 1.0)[0].p is None
+    few = synthetic_controls.planted_control(small, 5.0)[0]
     assert few.p is None and "only 4 images can be copied" in few.found
     assert few.share == 0.05 and few.recovered is None
-    enough = made_controls.planted_control(small, 6.0)[0]
+    enough = synthetic_controls.planted_control(small, 6.0)[0]
     assert "5 slightly changed copies of 5 of the images not used" in enough.expected
     assert enough.auc > 0.9 and enough.p < 0.05
 
@@ -141,13 +142,13 @@ def test_copies_take_the_place_of_generated_images(small, planted, monkeypatch):
         assert set(frame["group"]) == {"reference"} and frame["label"].sum() == 10
         return question
 
-    monkeypatch.setattr(made_controls, "answered", look)
-    made_controls.planted_control(small, 20.0)
+    monkeypatch.setattr(synthetic_controls, "answered", look)
+    synthetic_controls.planted_control(small, 20.0)
 
 
 def test_the_same_seed_gives_the_same_control(small, planted):
     again = dataclasses.replace(small)  # nothing remembered
-    assert made_controls.planted_control(again, 20.0)[0] == planted
+    assert synthetic_controls.planted_control(again, 20.0)[0] == planted
     assert controls._halves(again, "suspect", "members") == controls._halves(
         small, "suspect", "members"
     )
@@ -159,7 +160,7 @@ def test_the_same_seed_gives_the_same_control(small, planted):
 
 def test_the_two_halves_of_a_stand_in(small):
     assert not list(small.folder.glob("*"))
-    found = {c.name: c for c in made_controls.stand_in_controls(small)}
+    found = {c.name: c for c in synthetic_controls.stand_in_controls(small)}
     assert found["stand_in_sees"].auc > 0.9 > found["unrelated"].auc
     assert found["stand_in_sees"].kind == "positive" and found["unrelated"].kind == "negative"
     # Each image was asked for once a draw, and counts once.
@@ -178,9 +179,9 @@ def test_no_image_of_a_patient_stays_after_an_error(small, monkeypatch, make):
     monkeypatch.setattr(Case, "scores", fails)
     with pytest.raises(UserError, match="in the middle"):
         if make == "planted":
-            made_controls.planted_control(small, 20.0)
+            synthetic_controls.planted_control(small, 20.0)
         else:
-            made_controls.stand_in_controls(small)
+            synthetic_controls.stand_in_controls(small)
     assert seen and not list(small.folder.glob("*"))
 
 
@@ -249,7 +250,7 @@ def test_small_folds_ask_the_mean(small, monkeypatch):
     controls._halves(small, "suspect", "members")
     fewer = small.real[~small.real["patient"].isin(["u0", "u1"])]
     controls._halves(dataclasses.replace(small, real=fewer), "suspect", "members")
-    made_controls.planted_control(small, 20.0)
+    synthetic_controls.planted_control(small, 20.0)
     assert names == ["named_stack", "named_mean", "named_mean"]
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ganfp_tf.audit import result
-from ganfp_tf.audit.panel import Measured
-from ganfp_tf.audit.pooled import permuted_p, pooled
+from ganfp_tf.audit import metrics
+from ganfp_tf.audit.measure import Measured
+from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
 from tests.helpers.small_cases import scored
 
@@ -30,7 +30,7 @@ def test_p_and_q_of_images_by_hand():
     case, scores = scored(
         rows("suspect", [5, 4.5, 4, 2.5, 0]) + rows("reference", [1, 2, 3, 4]), fdr=0.5
     )
-    images = result.judged_images(case, scores)
+    images = metrics.judged_images(case, scores)
     suspects, reference = images[:5], images[5:]
     assert suspects["p"].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.6, 1.0])
     # Benjamini & Hochberg: .2 * 5 / 2 twice, .4 * 5 / 3, .6 * 5 / 4, 1.
@@ -41,7 +41,7 @@ def test_p_and_q_of_images_by_hand():
     assert reference["p"].tolist() == pytest.approx([1.0, 0.75, 0.5, 0.25])
     assert reference["q"].isna().all() and not reference["flagged"].any()
     assert images["label"].tolist() == [1] * 5 + [0] * 4
-    assert not result.judged_images(*scored_again(case, scores, fdr=0.49))["flagged"].any()
+    assert not metrics.judged_images(*scored_again(case, scores, fdr=0.49))["flagged"].any()
 
 
 def scored_again(case, scores, **settings):
@@ -55,14 +55,14 @@ def scored_again(case, scores, **settings):
 
 def test_labels_that_nobody_has_said_are_not_told():
     given = rows("suspect", [5, 4]) + rows("reference", [1, 2, 3])
-    images = result.judged_images(*scored(given, kind="reference"))
+    images = metrics.judged_images(*scored(given, kind="reference"))
     assert set(images["label"]) == {-1} and images["p"].notna().all()
-    alone = result.judged_images(*scored(given[:2], kind="suspects"))
+    alone = metrics.judged_images(*scored(given[:2], kind="suspects"))
     assert alone[["p", "q"]].isna().all(axis=None) and not alone["flagged"].any()
 
 
 def test_a_reference_of_one_image_has_no_p_of_its_own():
-    images = result.judged_images(*scored(rows("suspect", [5, 4]) + rows("reference", [1])))
+    images = metrics.judged_images(*scored(rows("suspect", [5, 4]) + rows("reference", [1])))
     assert images["p"][:2].tolist() == [0.5, 0.5] and math.isnan(images["p"][2])
 
 
@@ -71,7 +71,7 @@ def test_the_score_of_a_patient_is_the_mean_of_one_group():
         ("a", "p", "suspect", 1.0), ("b", "p", "suspect", 4.0), ("c", "q", "reference", 2.0),
         ("d", "p", "sibling", 9.0),
     ])  # fmt: skip
-    images = result.judged_images(case, scores).set_index("name")
+    images = metrics.judged_images(case, scores).set_index("name")
     assert images["patient_score"].to_dict() == {"a": 2.5, "b": 2.5, "c": 2.0, "d": 9.0}
 
 
@@ -79,16 +79,16 @@ def test_what_images_can_be_named():
     """19 unused images give p = .05 at best: all of 5 suspects, or 1 of 1, must be above them."""
     low = list(range(19))
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low))
-    found = result.image_level(case, result.judged_images(case, scores))
+    found = metrics.image_level(case, metrics.judged_images(case, scores))
     assert (found["tested"], found["flagged"], found["resolvable"]) == (5, 5, True)
     assert found["smallest_p"] == pytest.approx(0.05)
     assert "that 19 images of the reference can give is 0.050: at least 5 of 5" in found["note"]
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low[:18]))
-    found = result.image_level(case, result.judged_images(case, scores))
+    found = metrics.image_level(case, metrics.judged_images(case, scores))
     assert (found["flagged"], found["resolvable"]) == (0, False)
     assert "too large for any image to be named at a false discovery rate of 5%" in found["note"]
     case, scores = scored(rows("suspect", [5]), kind="suspects")
-    assert result.image_level(case, result.judged_images(case, scores)) is None
+    assert metrics.image_level(case, metrics.judged_images(case, scores)) is None
 
 
 def test_the_set_is_compared_by_patients():
@@ -99,8 +99,8 @@ def test_the_set_is_compared_by_patients():
         rows("suspect", used, patients=[f"u{i // 3}" for i in range(24)])
         + rows("reference", unused), permutations=5000,
     )  # fmt: skip
-    images = result.judged_images(case, scores)
-    found, share = result.set_level(case, images)
+    images = metrics.judged_images(case, scores)
+    found, share = metrics.set_level(case, images)
     means = used.reshape(8, 3).mean(axis=1)
     welch = stats.ttest_ind(means, unused, equal_var=False, alternative="greater")
     assert found["welch_t"] == pytest.approx(welch.statistic)
@@ -127,7 +127,7 @@ def test_folds_are_not_compared_with_each_other():
         rows("suspect", [101, 103, 102, 104, 106, 105, 1, 2], folds=folds)
         + rows("reference", [102, 105, 1, 2, 1.5, 1.5, 0, 3], folds=folds[4:] + ["b"] * 4)
     )
-    found, _ = result.set_level(case, result.judged_images(case, scores))
+    found, _ = metrics.set_level(case, metrics.judged_images(case, scores))
     assert found["permutation_p"] > 0.2 and abs(found["difference"]["value"]) < 1
 
 
@@ -140,20 +140,20 @@ def test_patients_are_the_mean_of_their_images():
         ("g", "u0", "sibling", 50.0),
     ]  # fmt: skip
     case, scores = scored(given)
-    images = result.judged_images(case, scores)
-    found = result.patient_level(case, images)
+    images = metrics.judged_images(case, scores)
+    found = metrics.patient_level(case, images)
     assert found["n"] == 4 and found["auc"]["value"] == 0.75
     # Called used: u0 (one of two images) and n1; so half of both are right: kappa 0.
     assert found["kappa"]["value"] == 0.0
     assert [rate["resolvable"] for rate in found["tpr"]] == [False] * 4
-    without = result.patient_level(*of_kind("reference", given))
+    without = metrics.patient_level(*of_kind("reference", given))
     assert without["auc"]["value"] == 0.75 and without["kappa"] is without["tpr"] is None
-    assert result.patient_level(*of_kind("suspects", given[:3])) is None
+    assert metrics.patient_level(*of_kind("suspects", given[:3])) is None
 
 
 def of_kind(kind, given):
     case, scores = scored(given, kind=kind)
-    return case, result.judged_images(case, scores)
+    return case, metrics.judged_images(case, scores)
 
 
 def test_p_does_not_hang_on_equally_many_images():
@@ -162,10 +162,10 @@ def test_p_does_not_hang_on_equally_many_images():
     given = rows("suspect", range(10, 26), patients=[f"u{i // 2}" for i in range(16)])
     given += rows("reference", range(8))
     case, scores = scored(given)
-    row = result.detector_rows(case, [measured("nearest_pixels", scores)])[0]
+    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
     assert row["auc"]["value"] == 1.0 and row["p"] == pytest.approx(1 / 200)
-    images = result.judged_images(case, scores)
-    assert result.patient_level(case, images)["p"] == row["p"]
+    images = metrics.judged_images(case, scores)
+    assert metrics.patient_level(case, images)["p"] == row["p"]
     assert len(pooled(scores)) == 16 and permuted_p(scores, case.config) == row["p"]
 
 
@@ -179,17 +179,17 @@ def test_p_of_siblings_is_of_patients():
     given = rows("suspect", range(8)) + rows("reference", range(8))
     given += [(f"x{i}", f"s{i // 2}", "sibling", 20.0 + i) for i in range(10)]
     case, scores = scored(given)
-    found = result.sibling_level(case, result.judged_images(case, scores))
+    found = metrics.sibling_level(case, metrics.judged_images(case, scores))
     assert (found["images"], found["patients"], found["auc"]["value"]) == (10, 5, 1.0)
     assert found["p"] == pytest.approx(1 / 200)  # one of 1287 ways
     case, scores = scored(given[:16])
-    assert result.sibling_level(case, result.judged_images(case, scores)) is None
+    assert metrics.sibling_level(case, metrics.judged_images(case, scores)) is None
 
 
 def test_the_power_is_that_of_patients():
     given = rows("suspect", range(40), patients=[f"u{i // 2}" for i in range(40)])
     case, scores = scored(given + rows("reference", range(30)))
-    found = result.power(case, result.judged_images(case, scores), {"value": 0.613})
+    found = metrics.power(case, metrics.judged_images(case, scores), {"value": 0.613})
     assert (found["suspects"], found["reference"]) == (20, 30)
     assert found["significant_auc"] == significant_auc(20, 30, 0.05)
     assert found["detectable_auc"] == detectable_auc(20, 30, 0.05, 0.8)
@@ -203,7 +203,7 @@ def test_the_power_is_that_of_patients():
 
 def test_too_few_patients_have_no_power():
     case, scores = scored(rows("suspect", [1]) + rows("reference", [0]))
-    found = result.power(case, result.judged_images(case, scores), {"value": 1.0})
+    found = metrics.power(case, metrics.judged_images(case, scores), {"value": 1.0})
     assert math.isnan(found["detectable_auc"]) and found["curve"][-1][1] == 0.0
     assert "no AUC could have been told from chance" in found["found"]
 
@@ -216,14 +216,14 @@ def test_epsilon_counts_patients():
     given += rows("reference", range(20), decisions=[0] * 20)
     given += [("x", "u0", "sibling", 3.0)]
     case, scores = scored(given)
-    found = result.epsilon(case, result.judged_images(case, scores))
+    found = metrics.epsilon(case, metrics.judged_images(case, scores))
     assert [found[k] for k in ("true_positives", "used", "false_positives", "unused")] == [
         20, 20, 0, 20,
     ]  # fmt: skip
     # No attack on 20 and 20 can show more: log(q / (1 - q)) of q = .025^(1 / 20).
     q = 0.025 ** (1 / 20)
     assert found["low"] == pytest.approx(math.log(q / (1 - q)))
-    assert result.epsilon(*of_kind("reference", given)) is None
+    assert metrics.epsilon(*of_kind("reference", given)) is None
 
 
 def measured(name, scores, **flags):
@@ -239,7 +239,7 @@ def test_a_detector_is_held_against_the_best_classical_attack():
     label = scores["label"].to_numpy()
     noise = np.random.default_rng(0).normal(size=20)
     weak, fair = scores.assign(score=label + 3 * noise), scores.assign(score=label + noise)
-    found = result.detector_rows(case, [
+    found = metrics.detector_rows(case, [
         measured("named_stack", scores), measured("hits_pixels", weak),
         measured("nearest_pixels", fair), measured("comparator", scores, network=True),
         measured("blind_pixels", scores, control=True), measured("fast_mean", scores),
@@ -259,7 +259,7 @@ def test_a_detector_is_held_against_the_best_classical_attack():
 
 def test_without_a_classical_attack_there_is_no_best():
     case, scores = scored(rows("suspect", range(4)) + rows("reference", range(4)))
-    found = result.detector_rows(case, [
+    found = metrics.detector_rows(case, [
         measured("stack", scores), measured("blind_pixels", scores, control=True),
         measured("shadow_nearest_pixels", scores),
     ])  # fmt: skip
@@ -269,11 +269,11 @@ def test_without_a_classical_attack_there_is_no_best():
 def test_what_needs_labels_is_empty_without_them():
     given = rows("suspect", range(4)) + rows("reference", range(4))
     case, scores = scored(given, kind="reference")
-    row = result.detector_rows(case, [measured("nearest_pixels", scores)])[0]
+    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
     assert row["auc"]["value"] == 0.5 and row["tpr"] is None
-    assert {row[name] for name in result.FIGURES} == {None}
+    assert {row[name] for name in metrics.FIGURES} == {None}
     case, scores = scored(given[:4], kind="suspects")
-    row = result.detector_rows(case, [measured("nearest_pixels", scores)])[0]
+    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
     assert row["auc"] is row["p"] is row["tpr"] is row["less_best"] is None
     assert row["seconds"] == 1.0 and row["peak_bytes"] == 2
 
@@ -281,7 +281,7 @@ def test_what_needs_labels_is_empty_without_them():
 def test_low_rates_of_a_labelled_audit():
     """20 unused images allow two false alarms at 10 %, one at 5 %, none below."""
     case, scores = scored(rows("suspect", [18.5, 17.5, 30, 40]) + rows("reference", range(20)))
-    rates = result.detector_rows(case, [measured("nearest_pixels", scores)])[0]["tpr"]
+    rates = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]["tpr"]
     assert [rate["fpr"] for rate in rates] == [0.1, 0.05, 0.01, 0.001]
     assert [rate["value"] for rate in rates[:2]] == [1.0, 0.75]
     assert [rate["resolvable"] for rate in rates] == [True, True, False, False]

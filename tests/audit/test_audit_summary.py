@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ganfp_tf import demo
-from ganfp_tf.audit import panel, result, summary
-from ganfp_tf.audit.summary import source
+from ganfp_tf.audit import description, measure, metrics
+from ganfp_tf.audit.description import source
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from tests.helpers.small_cases import opened, write, write_patients
@@ -28,12 +28,12 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(small):
-    return result.judged_images(small, small.scores("nearest_pixels"))
+    return metrics.judged_images(small, small.scores("nearest_pixels"))
 
 
 @pytest.fixture(scope="module")
 def entries(small, images):
-    return summary.riskiest(small, images)
+    return description.riskiest(small, images)
 
 
 def apart(case, name, other):
@@ -44,7 +44,7 @@ def apart(case, name, other):
 
 
 def test_counts_sizes_and_digests(small):
-    found = summary.data(small)
+    found = description.data(small)
     assert found["counts"] == [
         ["used images", 20, 10], ["images not used", 20, 10], ["siblings", 2, 1],
         ["generated images", 40, None],
@@ -63,10 +63,10 @@ def test_a_digest_hangs_on_neither_names_nor_order(small):
     upside_down = dataclasses.replace(
         small, real=small.real.iloc[::-1].assign(name="x"), generated=small.generated.iloc[::-1]
     )
-    assert summary.data(upside_down)["digests"] == summary.data(small)["digests"]
+    assert description.data(upside_down)["digests"] == description.data(small)["digests"]
     fewer = dataclasses.replace(small, generated=small.generated.iloc[1:])
-    assert summary.data(fewer)["digests"][-1] != summary.data(small)["digests"][-1]
-    assert summary.data(fewer)["digests"][:-1] == summary.data(small)["digests"][:-1]
+    assert description.data(fewer)["digests"][-1] != description.data(small)["digests"][-1]
+    assert description.data(fewer)["digests"][:-1] == description.data(small)["digests"][:-1]
 
 
 def doubled(case, real=(), generated=(), verbatim=0):
@@ -79,7 +79,7 @@ def doubled(case, real=(), generated=(), verbatim=0):
         frames[name] = frame
     for row in range(verbatim):
         frames["generated"].loc[row, "digest"] = case.real["digest"][row]
-    return summary.data(dataclasses.replace(case, **frames))["duplicates"]
+    return description.data(dataclasses.replace(case, **frames))["duplicates"]
 
 
 def test_sentences_on_files_that_repeat_others(small):
@@ -128,27 +128,30 @@ def test_the_neighbour_is_of_another_patient_and_about_as_far(small, entries):
 def test_a_patient_alone_has_no_neighbour(small, images):
     mine = small.real["patient"] == "u0"
     case = dataclasses.replace(small, real=small.real[mine].reset_index(drop=True))
-    found = summary.riskiest(case, images[images["patient"] == "u0"].reset_index(drop=True))
+    found = description.riskiest(case, images[images["patient"] == "u0"].reset_index(drop=True))
     assert [entry.neighbour for entry in found] == [None, None]
-    assert [row["neighbour"] for row in summary.riskiest_rows(found, "labelled")] == [None, None]
+    assert [row["neighbour"] for row in description.riskiest_rows(found, "labelled")] == [
+        None,
+        None,
+    ]
 
 
 def test_the_list_that_audit_json_holds(entries):
-    rows = summary.riskiest_rows(entries, "reference")
+    rows = description.riskiest_rows(entries, "reference")
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert rows[0]["group"] == "suspects" and len(rows[0]["generated"]) == 3
     assert set(rows[0]["neighbour"]) == {"name", "patient", "distance"}
-    assert summary.riskiest_rows(entries, "labelled")[0]["group"] == "used images"
+    assert description.riskiest_rows(entries, "labelled")[0]["group"] == "used images"
 
 
 def test_suspects_alone_have_no_p(small, images):
     bare = images.assign(p=np.nan, q=np.nan, flagged=False)
-    assert {(entry.p, entry.q) for entry in summary.riskiest(small, bare)} == {(None, None)}
+    assert {(entry.p, entry.q) for entry in description.riskiest(small, bare)} == {(None, None)}
 
 
 def test_best_matches(small, images):
     """Every used image has its own copies; siblings, which are no used images, are matched too."""
-    found = summary.best_matches(small, images)
+    found = description.best_matches(small, images)
     assert list(found.index) == list(images.index) and len(found) == 42
     number = found["best_match"].str.extract(r"made_(\d+)\.png")[0].astype(int)
     used = images["name"].str.startswith("used_")
@@ -162,13 +165,13 @@ def test_best_matches(small, images):
 
 
 def test_what_cannot_be_said(small):
-    asked = summary.question(small)
+    asked = description.question(small)
     assert asked["lost"] == [] and asked["generated"] == 40 and asked["kind"] == "labelled"
     alone = dataclasses.replace(small, kind="suspects", real=small.group("suspect"))
-    asked = summary.question(alone)
+    asked = description.question(alone)
     assert asked["reference"] is None and len(asked["lost"]) == 3
     assert asked["suspects"] == {"images": 20, "patients": 10, "name": "suspects"}
-    assert len(summary.question(dataclasses.replace(small, kind="reference"))["lost"]) == 3
+    assert len(description.question(dataclasses.replace(small, kind="reference"))["lost"]) == 3
 
 
 def test_files_that_cannot_be_read_are_listed(tmp_path):
@@ -176,7 +179,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
     (data / "used_2.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with pytest.raises(UserError, match="1 file cannot be read"):
         opened(data, tmp_path / "run")
-    found = summary.data(opened(data, tmp_path / "run", skip_unreadable=True))
+    found = description.data(opened(data, tmp_path / "run", skip_unreadable=True))
     assert found["counts"][0] == ["used images", 3, 3]
     ((path, reason),) = found["unreadable"]
     assert path == str(data / "used_2.png") and reason
@@ -189,7 +192,7 @@ def test_scores_that_are_kept_are_those_of_the_same_files_in_the_same_order(tmp_
 
     def scores():
         case = opened(data, tmp_path / "run", detectors="nearest_pixels")
-        first = panel.measure(case, panel.Kept(case))[0].scores
+        first = measure.measure(case, measure.Kept(case))[0].scores
         table = first.assign(digest=case.tested["digest"]).set_index("digest")
         assert list(first["name"]) == list(case.tested["name"])
         return table["score"].sort_index()
@@ -212,10 +215,10 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
     with (data / "manifest.csv").open("a") as file:
         file.write("twin_1.png,real,1,somebody else\n")
     case = opened(data, tmp_path / "run", detectors="nearest_pixels")
-    found = summary.riskiest(case, result.judged_images(case, case.scores("nearest_pixels")))
+    found = description.riskiest(case, metrics.judged_images(case, case.scores("nearest_pixels")))
     named = {entry.name: entry.neighbour[0] for entry in found}
     assert named["twin_1.png"] != "used_1.png" and named["used_1.png"] != "twin_1.png"
-    assert "1 file of the used images repeats" in summary.data(case)["duplicates"][0]
+    assert "1 file of the used images repeats" in description.data(case)["duplicates"][0]
 
 
 def test_the_demo_data_is_not_named_by_where_the_package_lies():

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ganfp_tf.audit import result
+from ganfp_tf.audit import metrics
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.config import Config
 from tests.helpers.null_runs import null_audits
@@ -43,7 +43,7 @@ def test_of_the_images_that_are_named_few_are_wrong():
             (str(i), str(i), "suspect" if i < 100 else "reference", score)
             for i, score in enumerate(scores)
         ], fdr=0.2)  # fmt: skip
-        flagged = result.judged_images(case, table)["flagged"].to_numpy()
+        flagged = metrics.judged_images(case, table)["flagged"].to_numpy()
         wrong.append(flagged[40:].sum() / max(1, flagged.sum()))
         named.append(flagged[:40].sum())
     error = np.std(wrong) / math.sqrt(len(wrong))
@@ -56,8 +56,8 @@ def test_halves_that_differ_are_found(tmp_path):
     mixed = case.real.assign(group="reference", label=0)
     permuted = [p for p, _, _ in null_audits(dataclasses.replace(case, real=mixed), 5)]
     assert min(permuted) > 0.001  # halves of used and unused together differ by chance alone
-    images = result.judged_images(case, case.scores(case.primary))
-    assert result.set_level(case, images)[0]["permutation_p"] < 0.01
+    images = metrics.judged_images(case, case.scores(case.primary))
+    assert metrics.set_level(case, images)[0]["permutation_p"] < 0.01
 
 
 @pytest.mark.slow

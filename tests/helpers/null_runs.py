@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit import result
+from ganfp_tf.audit import metrics
 from ganfp_tf.audit.case import REFERENCE, SUSPECT, Case
 
 
@@ -36,6 +36,6 @@ def null_audits(case, runs, *, seed=0):
         own._fixed.update(base._fixed)
         scores = own.scores(own.primary, decide=own.labelled)
         base._fixed.update(own._fixed)
-        images = result.judged_images(own, scores)
-        together, _ = result.set_level(own, images)
+        images = metrics.judged_images(own, scores)
+        together, _ = metrics.set_level(own, images)
         yield together["permutation_p"], together["welch_p"], int(images["flagged"].sum())

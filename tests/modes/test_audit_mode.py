@@ -89,9 +89,9 @@ def test_scores_hold_every_image_and_detector(labelled):
 
 def test_the_same_command_measures_nothing_again(labelled, victim, monkeypatch):
     before = read(labelled)
-    from ganfp_tf.audit import panel
+    from ganfp_tf.audit import measure
 
-    monkeypatch.setattr(panel, "_scored", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measure, "_scored", lambda *_: pytest.fail("measured again"))
     assert audit(f"--data={victim[0]}", f"--run_dir={labelled}", DETECTORS) == 0
     after = read(labelled)
     for changing in ("created", "seconds", "peak_bytes"):

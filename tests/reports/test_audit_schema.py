@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 
 from ganfp_tf import files
+from ganfp_tf.audit.verdict import HEADLINES
 from ganfp_tf.reports.audit_card import SCHEMA_ID
 from ganfp_tf.reports.audit_words import SYMBOLS
 from ganfp_tf.reports.schemas import schema
-from ganfp_tf.statistics.verdict import HEADLINES
 from tests.helpers.audit_example import KINDS, labelled, suspects
 
 

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.reports import canvas, gallery
 
 RNG = np.random.default_rng(0)
@@ -23,7 +24,7 @@ def entry(**change):
         "generated": [(f"g{n}.png", 0.1 * (n + 1), image(8 + n, 9)) for n in range(3)],
         "neighbour": ("b.png", "P2", 0.125, image()),
     }  # fmt: skip
-    return gallery.Entry(**fields | change)
+    return Entry(**fields | change)
 
 
 def texts(figure):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.pooled import permuted_p, pooled
+from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import demo
+from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.data import images as reader
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors.spaces import PIXELS, distance_rows
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports.gallery import Entry
 from ganfp_tf.reports.words import counted
 
 RISKIEST = 8

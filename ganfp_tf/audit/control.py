@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.pooled import permuted_p
+from ganfp_tf.audit.patient_scores import permuted_p
 from ganfp_tf.statistics.frames import evaluate_frame
 
 FEWEST = 4  # patients a side, below which no p could be below .05

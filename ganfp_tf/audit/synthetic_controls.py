@@ -11,14 +11,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.asking import (
-    FEWEST,
-    Control,
-    answered,
-    half_of,
-    judged_by,
-    too_few,
-)
+from ganfp_tf.audit.control import FEWEST, Control, answered, half_of, judged_by, too_few
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT
 from ganfp_tf.simulation import copies
 from ganfp_tf.simulation.stand_in import stand_in, write_images

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganfp_tf.statistics.verdict import HEADLINES, KINDS, gate, judge
+from ganfp_tf.audit.verdict import HEADLINES, KINDS, gate, judge
 
 CLEAR = {
     "kind": "reference", "p": 0.001, "auc": 0.72, "auc_low": 0.65, "auc_high": 0.79,
