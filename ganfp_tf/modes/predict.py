@@ -44,7 +44,7 @@ def open_beam(config):
         ) from error
     finally:
         logging.disable(logging.NOTSET)
-    from ganfp_tf.cluster import pipeline, runner
+    from ganfp_tf.beam import pipeline, runner
 
     return pipeline, runner.open_runner(config)
 

@@ -13,8 +13,9 @@ from conftest import write_victim
 
 pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
 
-from ganfp_tf.cluster import pipeline, watched
-from ganfp_tf.cluster.score import Score
+from ganfp_tf.beam import pipeline
+from ganfp_tf.beam.score import Score
+from ganfp_tf.cluster import watched
 from ganfp_tf.cluster.watched import WatchedWorker
 from main import main
 

@@ -45,7 +45,7 @@ def test_the_default_runs_here_and_fetches_nothing():
     pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-    from ganfp_tf.cluster.runner import open_runner
+    from ganfp_tf.beam.runner import open_runner
     from ganfp_tf.config import Config
 
     # Beam's DirectRunner would look for its Prism runner, which is a download.
@@ -57,7 +57,7 @@ def test_options_of_a_cluster_are_left_to_it():
     pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
     from apache_beam.runners.portability.flink_runner import FlinkRunner
 
-    from ganfp_tf.cluster.runner import open_runner
+    from ganfp_tf.beam.runner import open_runner
     from ganfp_tf.config import Config
 
     words = "--flink_master=host:8081 --environment_type=LOOPBACK --parallelism=4"

@@ -3,7 +3,7 @@
 import apache_beam as beam
 import numpy as np
 
-from ganfp_tf.cluster import models, search
+from ganfp_tf.beam import models, search
 from ganfp_tf.detectors import pair_logits as pairs
 from ganfp_tf.detectors import retrieval, siamese
 from ganfp_tf.detectors.distance import FLOOR, mean_of_nearest

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.cluster.job import Job, near_count
-from ganfp_tf.cluster.shards import Shards
+from ganfp_tf.beam.job import Job, near_count
+from ganfp_tf.beam.shards import Shards
 from ganfp_tf.config import Config
 
 
@@ -49,7 +49,7 @@ def test_how_many_are_searched(settings, expected):
 
 def test_joined_in_any_order_the_nearest_are_those_of_all():
     pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
-    from ganfp_tf.cluster.search import Nearest, nearest
+    from ganfp_tf.beam.search import Nearest, nearest
 
     rng = np.random.default_rng(0)
     far = rng.integers(0, 6, (5, 40)).astype(float)  # few values: many are equal

@@ -5,7 +5,7 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from ganfp_tf import runs
-from ganfp_tf.cluster import models
+from ganfp_tf.beam import models
 from ganfp_tf.data import embed, embeddings
 from ganfp_tf.errors import UserError
 

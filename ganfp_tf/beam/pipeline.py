@@ -15,11 +15,11 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from ganfp_tf import files
 from ganfp_tf import progress as bars
-from ganfp_tf.cluster import job as jobs
-from ganfp_tf.cluster import models
-from ganfp_tf.cluster.encode import Encode, Sample
-from ganfp_tf.cluster.score import Score
-from ganfp_tf.cluster.search import Nearest, Search, kept
+from ganfp_tf.beam import job as jobs
+from ganfp_tf.beam import models
+from ganfp_tf.beam.encode import Encode, Sample
+from ganfp_tf.beam.score import Score
+from ganfp_tf.beam.search import Nearest, Search, kept
 from ganfp_tf.cluster.watched import Team
 from ganfp_tf.detectors.distance import Pool
 from ganfp_tf.errors import UserError

@@ -3,7 +3,7 @@
 import apache_beam as beam
 import numpy as np
 
-from ganfp_tf.cluster import models
+from ganfp_tf.beam import models
 from ganfp_tf.detectors.retrieval import BEST
 from ganfp_tf.detectors.search import Vectors
 from ganfp_tf.detectors.spaces import distance_rows

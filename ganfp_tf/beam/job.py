@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files, runs
-from ganfp_tf.cluster.shards import Shards
+from ganfp_tf.beam.shards import Shards
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 
