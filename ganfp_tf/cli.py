@@ -10,13 +10,13 @@ from pathlib import Path
 
 from absl import flags
 
-from ganfp_tf import cluster_config, demo, grids
+from ganfp_tf import demo, grids
 from ganfp_tf.clock import Clock
-from ganfp_tf.config import Config
+from ganfp_tf.config import Config, tf_config
+from ganfp_tf.config.flags import define_flags, explicit_settings, help_text
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import NO_DATA, UserError
-from ganfp_tf.flags import define_flags, explicit_settings, help_text
 from ganfp_tf.systems import plan
-from ganfp_tf.victim_settings import VictimSettings
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
 STEPS = {
@@ -59,7 +59,7 @@ def main(argv):
         for step in ("benchmark",) if config.grid else STEPS[config.mode]:
             if step == "export" and config.mode == "train" and not config.saved_model:
                 continue
-            if step != "train" and not cluster_config.leads(config):
+            if step != "train" and not tf_config.leads(config):
                 continue
             with clock.lap("import"):
                 mode = importlib.import_module(f"ganfp_tf.modes.{step}")
@@ -193,7 +193,7 @@ def _refuse_idle(config):
     config.check_shadows()
     config.check_audit()
     config.check_scale()
-    cluster_config.check(config)
+    tf_config.check(config)
     if config.mode == "simulate" and config.data:
         raise UserError(
             "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."

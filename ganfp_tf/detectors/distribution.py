@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from ganfp_tf import cluster_config
+from ganfp_tf.config import tf_config
 from ganfp_tf.errors import UserError
 
 PIECE = 2_000_000  # words of four bytes sent at once
@@ -219,11 +219,11 @@ def of(config):
     if config.distribute == "none":
         return ALONE
     if config.distribute == "multiworker":
-        team = _joined(cluster_config.read())
+        team = _joined(tf_config.read())
     else:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         team = _mirrored(tuple(device.name for device in devices))
-    cluster_config.check_blocks(config, team.replicas, "devices")
+    tf_config.check_blocks(config, team.replicas, "devices")
     return team
 
 
@@ -246,7 +246,7 @@ def _joined(cluster):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"worker {cluster.index} cannot meet the others of {cluster_config.VARIABLE} at "
+            f"worker {cluster.index} cannot meet the others of {tf_config.VARIABLE} at "
             f"{cluster.addresses[cluster.index]}: {_first_line(error)} Is the port free and the "
             "address this machine's, and are all workers started with the same list?"
         ) from error

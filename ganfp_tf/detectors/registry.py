@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.config import Config
-from ganfp_tf.copy_settings import CopySettings
+from ganfp_tf.config.copy_supervision import CopySettings
 from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits
 from ganfp_tf.detectors.blind import BlindClassifier
 from ganfp_tf.detectors.clusters import ClusterRelations

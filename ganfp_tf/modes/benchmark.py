@@ -12,6 +12,7 @@ import pandas as pd
 from ganfp_tf import files, grids, jobs, runs
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.crossfit import FOLDS, cross_fitted_scores
@@ -23,7 +24,6 @@ from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within
 from ganfp_tf.statistics.paired import paired_bootstrap
-from ganfp_tf.victim_settings import VictimSettings
 
 TITLE = "Detectors on victims with known members"
 OF_DETECTORS = (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.config import Config
-from ganfp_tf.copy_settings import CopySettings
+from ganfp_tf.config.copy_supervision import CopySettings
 from ganfp_tf.data import embed, embeddings
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import Material, make_backbone

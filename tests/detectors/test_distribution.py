@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.cluster_config import Cluster
+from ganfp_tf.config.tf_config import Cluster
 from ganfp_tf.data import pairs
 from ganfp_tf.detectors import distribution
 from ganfp_tf.detectors.distribution import ALONE, Team, share

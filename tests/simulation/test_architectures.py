@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ganfp_tf.config.simulation import SIDES
 from ganfp_tf.simulation.architectures import ARCHITECTURES
-from ganfp_tf.victim_settings import SIDES
 
 NAMES = sorted(ARCHITECTURES)
 

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ganfp_tf import victim_settings
-from ganfp_tf.config import Config
+from ganfp_tf.config import Config, simulation
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports.tensorboard import NullLog, open_log
 from ganfp_tf.simulation import architectures, augment, callbacks, gan, sampling, victim
@@ -70,7 +69,7 @@ def whole(tmp_path_factory):
 
 
 def test_settings_and_code_name_the_same_things():
-    assert tuple(augment.POLICIES) == victim_settings.POLICIES
+    assert tuple(augment.POLICIES) == simulation.POLICIES
     fields = Config.__dataclass_fields__
     assert tuple(fields["architecture"].metadata["choices"]) == tuple(architectures.ARCHITECTURES)
     assert set(fields["gan_loss"].metadata["choices"]) == set(gan.LOSSES)

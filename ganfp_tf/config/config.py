@@ -9,13 +9,13 @@ import hashlib
 import json
 import pathlib
 
-from ganfp_tf.audit_settings import AuditSettings
-from ganfp_tf.copy_settings import CopySettings
-from ganfp_tf.detector_settings import DetectorSettings
+from ganfp_tf.config.audit import AuditSettings
+from ganfp_tf.config.copy_supervision import CopySettings
+from ganfp_tf.config.detectors import DetectorSettings
+from ganfp_tf.config.field import check_value, parse_window, setting
+from ganfp_tf.config.scale import ScaleSettings
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import UserError
-from ganfp_tf.scale_settings import ScaleSettings
-from ganfp_tf.settings import check_value, parse_window, setting
-from ganfp_tf.victim_settings import VictimSettings
 
 MODES = (
     "train", "evaluate", "predict", "audit", "export", "compare", "simulate", "benchmark",

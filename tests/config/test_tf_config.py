@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ganfp_tf import cluster_config
-from ganfp_tf.config import Config
+from ganfp_tf.config import Config, tf_config
 from ganfp_tf.errors import UserError
 
 TWO = ["a:1", "b:2"]
@@ -19,11 +18,11 @@ def text(workers=TWO, kind="worker", index=1):
 
 
 def test_what_is_read():
-    cluster = cluster_config.read({"TF_CONFIG": text(["a:1", "[::1]:2", "c.d:3"])})
+    cluster = tf_config.read({"TF_CONFIG": text(["a:1", "[::1]:2", "c.d:3"])})
     assert cluster.addresses == ("a:1", "[::1]:2", "c.d:3")
     assert cluster.index == 1
     assert cluster.others == [(0, ("a", 1)), (2, ("c.d", 3))]
-    assert cluster_config.read({"TF_CONFIG": text(index=0)}).others == [(1, ("b", 2))]
+    assert tf_config.read({"TF_CONFIG": text(index=0)}).others == [(1, ("b", 2))]
 
 
 @pytest.mark.parametrize(
@@ -47,32 +46,30 @@ def test_what_is_read():
 )
 def test_what_is_refused(value, message):
     with pytest.raises(UserError, match=message):
-        cluster_config.read({"TF_CONFIG": value})
+        tf_config.read({"TF_CONFIG": value})
 
 
 def test_only_training_asks_for_it(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     asked = {"distribute": "multiworker", "blocks": 2}
-    cluster_config.check(Config(mode="train"))
-    cluster_config.check(Config(mode="evaluate", run_dir="run", **asked))
-    assert cluster_config.leads(Config(mode="evaluate", run_dir="run", **asked))
+    tf_config.check(Config(mode="train"))
+    tf_config.check(Config(mode="evaluate", run_dir="run", **asked))
+    assert tf_config.leads(Config(mode="evaluate", run_dir="run", **asked))
     with pytest.raises(UserError, match="not set"):
-        cluster_config.check(Config(mode="train", **asked))
+        tf_config.check(Config(mode="train", **asked))
     with pytest.raises(UserError, match="goes with --mode=train"):
-        cluster_config.check(Config(mode="audit", **asked))
+        tf_config.check(Config(mode="audit", **asked))
 
 
 def test_who_leads_and_what_does_not_divide(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text())
     asked = Config(mode="train", distribute="multiworker", blocks=2)
-    cluster_config.check(asked)
-    assert not cluster_config.leads(asked)
+    tf_config.check(asked)
+    assert not tf_config.leads(asked)
     with pytest.raises(UserError, match="3 blocks do not divide evenly"):
-        cluster_config.check(Config(mode="train", distribute="multiworker", blocks=3))
+        tf_config.check(Config(mode="train", distribute="multiworker", blocks=3))
     with pytest.raises(UserError, match="without XLA"):
-        cluster_config.check(
-            Config(mode="train", distribute="multiworker", blocks=2, jit_compile=True)
-        )
+        tf_config.check(Config(mode="train", distribute="multiworker", blocks=2, jit_compile=True))
 
 
 def test_the_command_line_answers_without_tensorflow(tmp_path):
@@ -82,7 +79,7 @@ def test_the_command_line_answers_without_tensorflow(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", script, f"--data={tmp_path}", "--distribute=multiworker"],
-        cwd=Path(__file__).parents[1], env={"PATH": ""}, capture_output=True, text=True,
+        cwd=Path(__file__).parents[2], env={"PATH": ""}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2
     assert "TF_CONFIG" in done.stderr

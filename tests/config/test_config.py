@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganfp_tf.config import OF_VICTIMS, Config
+from ganfp_tf.config.field import parse_window
 from ganfp_tf.errors import UserError
-from ganfp_tf.settings import parse_window
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 NUMBERS = [f for f in FIELDS.values() if type(f.default) in (int, float)]

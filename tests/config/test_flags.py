@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 
 from ganfp_tf.config import Config
-from ganfp_tf.flags import define_flags, explicit_settings, help_text
+from ganfp_tf.config.flags import define_flags, explicit_settings, help_text
 
 FIELDS = dataclasses.fields(Config)
 

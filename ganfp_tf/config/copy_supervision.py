@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from ganfp_tf.config.field import setting
 from ganfp_tf.errors import UserError
-from ganfp_tf.settings import setting
 
 # What only pairs drawn by label, or their training, have a use for.
 OF_PAIRS = (

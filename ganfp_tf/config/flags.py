@@ -4,12 +4,12 @@ import dataclasses
 
 from absl import flags
 
-from ganfp_tf.audit_settings import AuditSettings
-from ganfp_tf.config import Config
-from ganfp_tf.copy_settings import CopySettings
-from ganfp_tf.detector_settings import DetectorSettings
-from ganfp_tf.scale_settings import ScaleSettings
-from ganfp_tf.victim_settings import VictimSettings
+from ganfp_tf.config.audit import AuditSettings
+from ganfp_tf.config.config import Config
+from ganfp_tf.config.copy_supervision import CopySettings
+from ganfp_tf.config.detectors import DetectorSettings
+from ganfp_tf.config.scale import ScaleSettings
+from ganfp_tf.config.simulation import VictimSettings
 
 
 def define_flags(flag_values):

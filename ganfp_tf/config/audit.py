@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from ganfp_tf.config.field import setting
 from ganfp_tf.errors import UserError
-from ganfp_tf.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ganfp_tf.settings import setting
+from ganfp_tf.config.field import setting
 
 
 @dataclasses.dataclass(frozen=True)
