@@ -120,12 +120,12 @@ def made(asked, run):
 
     from ganfp_tf.config import Config
     from ganfp_tf.data import embeddings
-    from ganfp_tf.detectors import scoring
+    from ganfp_tf.detectors import trained
     from ganfp_tf.detectors.material import Material
 
     config = Config.from_dict(Config.from_json(run / "config.json").to_dict()
                               | {"partners": asked.made})  # fmt: skip
-    scorer = scoring.Scorers(run, config).of("main")
+    scorer = trained.Scorers(run, config).of("main")
     tokens, channels = scorer.scorer.entry.input.shape[1:]
     key = {"backbone": "made", "dtype": "float16", "tokens": tokens, "channels": channels}
     store = embeddings.open_store(asked.work / f"made_store-{tokens}-{channels}", key)

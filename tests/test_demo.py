@@ -9,9 +9,9 @@ from ganfp_tf import cli, demo, files
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.layouts import natural_key
-from ganfp_tf.detectors.crossfit import cross_fitted_scores
+from ganfp_tf.data.pixels import PixelStore
+from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.registry import make_detector
-from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.phantom import phantom
 from ganfp_tf.statistics.frames import evaluate_frame

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data.catalog import Catalog, open_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT, open_suspects
 from ganfp_tf.detectors import registry
-from ganfp_tf.detectors.crossfit import COLUMNS, FOLDS, cross_fitted_scores
-from ganfp_tf.detectors.fixed import Fixed
-from ganfp_tf.detectors.spaces import PixelStore
-from ganfp_tf.detectors.stack import Mean, Stack
+from ganfp_tf.detectors.cached import Fixed
+from ganfp_tf.detectors.cross_fitting import COLUMNS, FOLDS, cross_fitted_scores
+from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.errors import UserError
 
 # The detector that a verdict rests on is fixed before anything is scored: the first of these that

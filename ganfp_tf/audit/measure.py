@@ -9,8 +9,8 @@ import pandas as pd
 
 from ganfp_tf import __version__, files, jobs, progress, runs
 from ganfp_tf.clock import peak_bytes
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors import registry
-from ganfp_tf.detectors.spaces import contents
 
 # What decides a detector's scores beside the images.
 DECIDING = (

@@ -6,7 +6,7 @@ from apache_beam.metrics import Metrics
 
 from ganfp_tf import runs
 from ganfp_tf.beam import models
-from ganfp_tf.data import embed, embeddings
+from ganfp_tf.data import embeddings, encode
 from ganfp_tf.errors import UserError
 
 
@@ -52,7 +52,7 @@ def contents(job):
 def encoded(job, frame):
     """The arrays of the images of `frame`, as `Encode` writes them."""
     config, networks = job.config, models.networks(job)
-    images = embed.image_dataset(
+    images = encode.image_dataset(
         frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
     )
     tokens, pooled = [], []

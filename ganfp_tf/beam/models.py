@@ -3,7 +3,7 @@
 import functools
 import threading
 
-from ganfp_tf.detectors import material, scoring
+from ganfp_tf.detectors import material, trained
 from ganfp_tf.models.siamese import compiled
 
 _LOCK = threading.Lock()
@@ -44,7 +44,7 @@ def _once(load, job):
 
 @functools.lru_cache(maxsize=1)
 def _detector(job):
-    return scoring.Scorers(job.run, job.config).of("main")
+    return trained.Scorers(job.run, job.config).of("main")
 
 
 @functools.lru_cache(maxsize=1)

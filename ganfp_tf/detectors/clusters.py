@@ -9,8 +9,9 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.distance import FLOOR, Pool, check_generated, mean_of_nearest
-from ganfp_tf.detectors.spaces import GeneratedComponents, Space, contents, distance_rows
+from ganfp_tf.detectors.spaces import GeneratedComponents, Space, distance_rows
 from ganfp_tf.errors import UserError
 
 COMPONENTS = GeneratedComponents()

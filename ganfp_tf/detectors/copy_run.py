@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
-from ganfp_tf.data.copies import Recipe
+from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors import copying, retrieval, siamese
 from ganfp_tf.detectors.distance import Pool
-from ganfp_tf.detectors.stack import Weights
+from ganfp_tf.detectors.ensemble import Weights
 from ganfp_tf.errors import UserError
 
 SAMPLE = 256  # generated images that say how near the nearest usually is

@@ -9,9 +9,10 @@ import pathlib
 
 import numpy as np
 
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors import retrieval
 from ganfp_tf.detectors.distance import InSpace, Pool, check_generated
-from ganfp_tf.detectors.spaces import Vectors, contents
+from ganfp_tf.detectors.spaces import Vectors
 from ganfp_tf.errors import UserError
 
 
@@ -53,7 +54,7 @@ class CopySpace:
     def _trained(self, real, generated, store, key):
         import keras
 
-        from ganfp_tf.data.copies import Recipe
+        from ganfp_tf.data.copy_augmentation import Recipe
         from ganfp_tf.detectors import copying
         from ganfp_tf.models.backbones import build_backbone
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files, progress
-from ganfp_tf.data import copies
+from ganfp_tf.data import copy_augmentation
 from ganfp_tf.detectors.siamese import Networks
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import state
@@ -59,7 +59,7 @@ def train(
         )
     keras.utils.set_random_seed(recipe.seed)
     _standardize(networks, backbone, real, generated, recipe)
-    first = next(iter(copies.batches(real, generated, groups, recipe)))[0]["real"].shape
+    first = next(iter(copy_augmentation.batches(real, generated, groups, recipe)))[0]["real"].shape
     trainer = build_copy_trainer(
         networks.encoder, networks.comparator, blocks=first[0], count=first[1],
         candidates=recipe.candidates,
@@ -73,7 +73,7 @@ def train(
         begun = done // EPOCH
         if steps and done < recipe.steps and begun < epochs:
             trainer.fit(
-                copies.batches(real, generated, groups, recipe, done), initial_epoch=begun,
+                copy_augmentation.batches(real, generated, groups, recipe, done), initial_epoch=begun,
                 epochs=epochs, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=acts,
             )  # fmt: skip
             done = epochs * EPOCH if steps == EPOCH else recipe.steps

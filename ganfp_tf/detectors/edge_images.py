@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import runs
-from ganfp_tf.data import embed
+from ganfp_tf.data import encode
 from ganfp_tf.data.split import split_of
 from ganfp_tf.errors import UserError
 
@@ -69,7 +69,7 @@ def _decoded(frame, config):
             ) from error
         if not same:
             raise UserError(f"{path} has changed since the run was trained. Train anew.")
-    images = embed.image_dataset(
+    images = encode.image_dataset(
         frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
     )
     return np.concatenate([batch.numpy() for batch in images.batch(BATCH)])

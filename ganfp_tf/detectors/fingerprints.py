@@ -11,9 +11,10 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.sparse import coo_array
 
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.distance import check_generated
 from ganfp_tf.detectors.features import per_content, per_image, standardised
-from ganfp_tf.detectors.spaces import Vectors, contents
+from ganfp_tf.detectors.spaces import Vectors
 
 POWER = 1e-11
 """Added to spectral power before its logarithm; rounding to 255 gray levels leaves 4e-11."""

@@ -7,9 +7,10 @@ from scipy import fft
 from skimage.feature import ORB
 from skimage.transform import resize
 
+from ganfp_tf.data.pixels import shrink
 from ganfp_tf.detectors.distance import check_generated
 from ganfp_tf.detectors.features import per_content, per_image
-from ganfp_tf.detectors.spaces import Vectors, distance_rows, shrink
+from ganfp_tf.detectors.spaces import Vectors, distance_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.distance import FLOOR, Pool, check_generated
 from ganfp_tf.detectors.features import per_content
-from ganfp_tf.detectors.spaces import GeneratedComponents, contents
+from ganfp_tf.detectors.spaces import GeneratedComponents
 from ganfp_tf.errors import UserError
 
 

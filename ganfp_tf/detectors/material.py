@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ganfp_tf import files, runs
 from ganfp_tf.config import Config
-from ganfp_tf.data import embed, embeddings, pairs
+from ganfp_tf.data import embeddings, encode, pairs
 from ganfp_tf.detectors import search
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build_backbone
@@ -54,7 +54,7 @@ class Material:
 
     def images(self, rows):
         """Dataset of the decoded images of `rows`: `(size, size, 3)` float32 in [0, 255]."""
-        return embed.image_dataset(
+        return encode.image_dataset(
             self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,
         )  # fmt: skip
@@ -124,7 +124,7 @@ def open_material(frame, backbone, report, config, check=None):
     store = embeddings.open_store(config.store_dir, key)
     if check:
         check(frame[frame["digest"].isin(store.missing(frame["digest"]))])
-    computed = embed.fill(
+    computed = encode.fill(
         store, frame, compiled(backbone), size=config.image_size, batch=config.embed_batch,
         window=config.window_range, nifti_slice=config.nifti_slice,
     )  # fmt: skip

@@ -7,10 +7,6 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
-from typing import Protocol
-
-import numpy as np
-import pandas as pd
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
@@ -27,6 +23,7 @@ from ganfp_tf.detectors.distance import (
     NearestDistance,
 )
 from ganfp_tf.detectors.encoder_space import EncoderStage
+from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.detectors.fingerprints import (
     FrequencySpace,
     NoiseResidualSpace,
@@ -35,54 +32,14 @@ from ganfp_tf.detectors.fingerprints import (
 from ganfp_tf.detectors.hashing import HashSpace, KeypointMatches
 from ganfp_tf.detectors.learned import GeneratedClassifier, Reconstruction
 from ganfp_tf.detectors.patches import CalibratedPatches, TwoSided
+from ganfp_tf.detectors.protocol import Detector
 from ganfp_tf.detectors.shadows import ShadowCalibrated, open_shadows
 from ganfp_tf.detectors.spaces import PIXELS, GeneratedComponents, Pixels
-from ganfp_tf.detectors.stack import Mean, Stack
 from ganfp_tf.detectors.texture import TextureSpace
 from ganfp_tf.errors import UserError
 
 GROUPS = ("fast", "classical", "all")
 OF_SHADOWS = ("shadow", "patient_regex", "window", "nifti_slice", "skip_unreadable")
-
-
-class Detector(Protocol):
-    """What scores real images against generated ones.
-
-    Attributes:
-        name: its key in `DETECTORS`.
-        title: for people, in lower case.
-        uses_labels: whether fit() looks at labels; it must then not score what it was fitted on.
-    """
-
-    name: str
-    title: str
-    uses_labels: bool
-
-    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store) -> "Detector":
-        """Learns from real images, and leaves the detector itself as it was.
-
-        Args:
-            labelled: real images; label is 1 or 0, or -1 for all where uses_labels is False.
-            generated: generated images.
-            store: gives images as vectors, such as a `spaces.PixelStore`.
-
-        Returns:
-            A detector that scores: itself where there is nothing to learn, else a fitted copy.
-        """
-        ...
-
-    def score(self, candidates: pd.DataFrame, generated: pd.DataFrame, store) -> np.ndarray:
-        """Scores real images; only what fit() returned can do it.
-
-        Args:
-            candidates: real images, whose labels are not looked at.
-            generated: images of the generator that may have seen them.
-            store: as in fit().
-
-        Returns:
-            (len(candidates),) finite float64, higher = used.
-        """
-        ...
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ganfp_tf import __version__, files, runs
 from ganfp_tf.audit import controls, description, measure, metrics, pictures, verdict, words
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
-from ganfp_tf.detectors.spaces import contents
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.reports import audit_card, audit_page, canvas
 from ganfp_tf.reports.audit_card import SCHEMA_ID
 from ganfp_tf.statistics.evaluation import ALPHA

@@ -14,9 +14,9 @@ from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors import registry
-from ganfp_tf.detectors.crossfit import FOLDS, cross_fitted_scores
-from ganfp_tf.detectors.spaces import PixelStore
+from ganfp_tf.detectors.cross_fitting import FOLDS, cross_fitted_scores
 from ganfp_tf.reports import benchmark as report
 from ganfp_tf.reports import canvas, page, tables
 from ganfp_tf.reports.benchmark_controls import AGAINST

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files, runs
+from ganfp_tf.data import submission
 from ganfp_tf.data.split import split_of
-from ganfp_tf.detectors import scoring
+from ganfp_tf.detectors import trained
 from ganfp_tf.detectors.material import reopen_material
-from ganfp_tf.reports import canvas, figures, plots, submission, tables
+from ganfp_tf.reports import canvas, figures, plots, tables
 from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.simulation.recipe import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
@@ -32,7 +33,7 @@ def run(config):
     material, weights = reopen_material(config, folder)
     splits = runs.read_splits(folder)
 
-    scorers = scoring.Scorers(folder, config)
+    scorers = trained.Scorers(folder, config)
     scored, pairs = [], None
     for split_id in splits["split_id"].unique():
         table, logits = score_split(

@@ -5,11 +5,11 @@ import logging
 import numpy as np
 
 from ganfp_tf import files, runs
+from ganfp_tf.data import submission
 from ganfp_tf.data.catalog import open_catalog
-from ganfp_tf.detectors import scoring
+from ganfp_tf.detectors import trained
 from ganfp_tf.detectors.material import checked_backbone, open_material
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import submission
 
 
 def run(config):
@@ -19,7 +19,7 @@ def run(config):
     runs.require(folder, "config.json", "weights.json", "splits/main/decision.json")
     catalog = open_catalog(config, "predict")
     if beam:
-        detector = scoring.Scorers(folder, config).of("main")
+        detector = trained.Scorers(folder, config).of("main")
         pipeline, runner = beam
         score, best = pipeline.predict(config, folder, catalog.frame, detector, runner)
         decision = detector.decision
@@ -59,7 +59,7 @@ def score_here(config, folder, frame):
     material, _ = open_material(frame, backbone, report, config)
     is_real = (frame["role"] == "real").to_numpy()
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
-    scorer = scoring.Scorers(folder, config).of("main")
+    scorer = trained.Scorers(folder, config).of("main")
     score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
     for recall in material.searches:
         print(recall.sentence())

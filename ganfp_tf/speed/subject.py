@@ -8,7 +8,8 @@ import pandas as pd
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
-from ganfp_tf.data import embed, embeddings
+from ganfp_tf.data import embeddings
+from ganfp_tf.data import encode as embed
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import Material, make_backbone
 from ganfp_tf.detectors.training import Rows

@@ -9,7 +9,7 @@ import pytest
 from ganfp_tf.audit import controls, description, metrics
 from ganfp_tf.audit.case import Case
 from ganfp_tf.config import Config
-from ganfp_tf.detectors.stack import Mean, Stack
+from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.errors import UserError
 from tests.helpers.small_cases import THREE, opened, write, write_patients
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.data import copies
-from ganfp_tf.data.copies import GRID, Look, Recipe, batches, degrade, move, neighbours
+from ganfp_tf.data import copy_augmentation
+from ganfp_tf.data.copy_augmentation import GRID, Look, Recipe, batches, degrade, move, neighbours
 from tests.helpers.pictures import scenes
 
 RECIPE = Recipe(block=4, blocks=3, seed=1)
@@ -38,7 +38,7 @@ def look(patterns):
 def clean(monkeypatch):
     """Copies without gain, offset and noise."""
     for name, value in SMOOTH.items():
-        monkeypatch.setattr(copies, name, value)
+        monkeypatch.setattr(copy_augmentation, name, value)
 
 
 def steps_of(made, count, recipe=RECIPE, first=0):
@@ -140,7 +140,9 @@ def test_a_warp_of_size_0_is_none_a_pixel_to_the_right_and_a_quarter_turn():
     moved = move(images, right, 2.0 / 3.0).numpy()
     np.testing.assert_allclose(moved[:, :, :-1], images[:, :, 1:], atol=1e-4)
     np.testing.assert_allclose(moved[:, :, -1], images[:, :, -1], atol=1e-6)
-    turned = move(images, tf.constant([[0.0, 1.0, 0.0, 0.0]] * 2), np.pi / 2 / copies.TURN)
+    turned = move(
+        images, tf.constant([[0.0, 1.0, 0.0, 0.0]] * 2), np.pi / 2 / copy_augmentation.TURN
+    )
     expected = np.rot90(images, axes=(1, 2))
     np.testing.assert_allclose(turned[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-3)
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ganfp_tf.data import decode, embed, images
+from ganfp_tf.data import decode, images
+from ganfp_tf.data import encode as embed
 from tests.data.test_images import GRAY, encode, raw_png
 from tests.helpers.broken_inputs import dicom_bytes, npy_bytes, png_bytes
 

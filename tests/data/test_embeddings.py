@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganfp_tf.data import embed, embeddings
+from ganfp_tf.data import embeddings
+from ganfp_tf.data import encode as embed
 from ganfp_tf.errors import UserError
 
 TOKENS, CHANNELS = 2, 3

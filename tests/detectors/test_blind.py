@@ -7,9 +7,9 @@ from scipy import ndimage
 
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.blind import FLAT, BlindClassifier, appearance
-from ganfp_tf.detectors.crossfit import cross_fitted_scores
-from ganfp_tf.detectors.spaces import PixelStore
+from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import auc

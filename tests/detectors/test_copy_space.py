@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from ganfp_tf.data.copies import Recipe
+from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors import copying
 from ganfp_tf.detectors.copy_space import CopyComparator, CopySpace, TrainedCopySpace
 from ganfp_tf.detectors.distance import CalibratedDistance, HitCount, NearestDistance

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf.data.copies import Recipe
+from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors import copying
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import state

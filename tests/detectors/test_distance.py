@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganfp_tf.data.catalog import load_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.distance import (
     FLOOR,
     BlindDistance,
@@ -16,7 +17,6 @@ from ganfp_tf.detectors.distance import (
     shared_votes,
 )
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
-from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
 

@@ -9,6 +9,7 @@ import pytest
 
 from ganfp_tf.data import decode
 from ganfp_tf.data.catalog import load_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.distance import (
     BlindDistance,
     CalibratedDistance,
@@ -16,7 +17,7 @@ from ganfp_tf.detectors.distance import (
     NearestDistance,
 )
 from ganfp_tf.detectors.encoder_space import BATCH, EncoderStage
-from ganfp_tf.detectors.spaces import PixelStore, distance_rows
+from ganfp_tf.detectors.spaces import distance_rows
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import backbones
 from ganfp_tf.models.backbones import build_stage

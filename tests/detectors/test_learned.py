@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from ganfp_tf.detectors.crossfit import cross_fitted_scores
+from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.distance import FLOOR
 from ganfp_tf.detectors.learned import GeneratedClassifier, Reconstruction
 from ganfp_tf.errors import UserError

@@ -8,14 +8,8 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from ganfp_tf.detectors.spaces import (
-    PIXELS,
-    GeneratedComponents,
-    Pixels,
-    PixelStore,
-    contents,
-    distance_rows,
-)
+from ganfp_tf.data.pixels import PixelStore, contents
+from ganfp_tf.detectors.spaces import PIXELS, GeneratedComponents, Pixels, distance_rows
 from ganfp_tf.errors import UserError
 from tests.helpers.pictures import Pictures, scenes
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from ganfp_tf.data.copies import Recipe
+from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.models import copies
 from ganfp_tf.models.copies import CopyPairs, contrast, embedding, finds_copy, matched, schedule
 

@@ -12,7 +12,7 @@ from scipy import special
 
 from ganfp_tf import runs
 from ganfp_tf.config import Config
-from ganfp_tf.data import embed
+from ganfp_tf.data import encode
 from ganfp_tf.detectors import edge, edge_images
 from ganfp_tf.models import lite
 from main import main
@@ -153,13 +153,13 @@ def test_ranges_come_from_training_images_and_agreement_from_test_images(baselin
     splits = runs.read_splits(baseline).query("split_id == 'main'")
     part = dict(zip(splits["path"], splits["split"], strict=True))
     read = []
-    decode = embed.image_dataset
+    decode = encode.image_dataset
 
     def noted(frame, *args, **kwargs):
         read.append(frame)
         return decode(frame, *args, **kwargs)
 
-    monkeypatch.setattr(embed, "image_dataset", noted)
+    monkeypatch.setattr(encode, "image_dataset", noted)
     config = config_of(baseline)
     edge_images.calibration_images(baseline, config)
     seen = pd.concat(read)

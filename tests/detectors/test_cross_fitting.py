@@ -8,10 +8,10 @@ import pytest
 
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
+from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.data.split import make_splits
-from ganfp_tf.detectors.crossfit import COLUMNS, cross_fitted_scores
+from ganfp_tf.detectors.cross_fitting import COLUMNS, cross_fitted_scores
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
-from ganfp_tf.detectors.spaces import PixelStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
 from ganfp_tf.statistics.frames import evaluate_frame

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from ganfp_tf.detectors.spaces import contents
+from ganfp_tf.data.pixels import contents
 from ganfp_tf.errors import UserError
 
 TOGETHER = 10.0  # how much lighter the common weight is punished than the single ones

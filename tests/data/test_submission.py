@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ganfp_tf.data import submission
 from ganfp_tf.errors import UserError
 from ganfp_tf.files import write_csv
-from ganfp_tf.reports import submission
 
 
 def write(folder, text, name="run.csv"):

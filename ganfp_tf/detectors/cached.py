@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ganfp_tf.detectors.spaces import contents
+from ganfp_tf.data.pixels import contents
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf.detectors.fixed import Fixed
+from ganfp_tf.detectors.cached import Fixed
 
 
 @dataclasses.dataclass

@@ -1,0 +1,97 @@
+"""Gray pixels of images, each content read once. No TensorFlow."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from ganfp_tf.data import images
+from ganfp_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelStore:
+    """Gray pixels of images; a content is read once, however many detectors ask for it.
+
+    Attributes:
+        side: images are resized to side x side pixels: by area where they shrink (each pixel the
+            mean of what it covers), else bilinearly. Proportions are not kept.
+        window: (center, width) of DICOM and NIfTI intensities, or None.
+        nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+        folder: where spaces that train a network keep it, interrupted or done; None: nowhere.
+    """
+
+    side: int = 64
+    window: tuple[float, float] | None = None
+    nifti_slice: int = -1
+    folder: str | None = None
+    _rows: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keep(self, key, make):
+        """What `make()` returned when it was first asked for under `key`.
+
+        Detectors share through it what is costly and depends on images alone, such as principal
+        components. The key must name everything that the result depends on; see `contents`.
+        """
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def pixels(self, frame):
+        """Gray values (mean of the channels) of the images of `frame`.
+
+        Args:
+            frame: DataFrame with path and digest (SHA-256 of the file).
+
+        Returns:
+            (len(frame), side * side) float32 in [0, 1], row by row.
+
+        Raises:
+            UserError: a file cannot be read, or has changed since the frame was made.
+        """
+        new = frame[~frame["digest"].isin(self._rows.keys())].drop_duplicates("digest")
+        if len(new):
+            workers = min(8, os.cpu_count() or 1)
+            with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+                # Libraries warn of odd tags and missing headers, which the catalog has judged.
+                warnings.simplefilter("ignore")
+                try:
+                    read = pool.map(self._read, new["path"], new["digest"])
+                    self._rows.update(zip(new["digest"], read, strict=True))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        found = np.empty((len(frame), self.side**2), "float32")
+        for place, digest in enumerate(frame["digest"]):
+            found[place] = self._rows[digest]
+        return found
+
+    def _read(self, path, digest):
+        try:
+            data = images.read_bytes(path)
+            pixels = images.decode(data, window=self.window, nifti_slice=self.nifti_slice)
+        except images.ImageError as error:
+            raise UserError(f"{path} cannot be read: {error}.") from error
+        # Under the wrong digest it would be taken for another image ever after.
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UserError(f"{path} has changed since the data were listed. Start anew.")
+        return shrink(pixels.mean(axis=2) / 255.0, self.side).ravel()
+
+
+def contents(frame):
+    """A short text that is the same for the same images in any order, as a part of keys."""
+    listed = "".join(sorted(frame["digest"])).encode()
+    return hashlib.sha256(listed).hexdigest()[:16]
+
+
+def shrink(gray, side):
+    """Resizes a gray image (H, W) to (side, side) float32, as `PixelStore` says."""
+    image = Image.fromarray(np.asarray(gray, "float32"))
+    shrinks = min(image.size) >= side
+    resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((side, side), resampling))
