@@ -211,10 +211,11 @@ def _refuse_idle(config):
         raise UserError("--fold_seeds goes with --mode=benchmark.")
     if measures:
         # Brings scikit-learn, which --help and the other modes need not wait for.
-        from ganfp_tf.detectors import registry, shadow_sets
+        from ganfp_tf.detectors import registry
+        from ganfp_tf.detectors.shadows import folders
 
         registry.parse_detectors(config.detectors, config.shadow)
-        shadow_sets.parse_paths(config.shadow)
+        folders.parse_paths(config.shadow)
     if config.grid and any(victim.config.shadows for victim in grids.plan(config)):
         raise UserError("--grid makes victims, no shadows: leave shadows out of it.")
 

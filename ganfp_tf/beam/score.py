@@ -5,8 +5,9 @@ import numpy as np
 
 from ganfp_tf.beam import models, search
 from ganfp_tf.detectors import pair_logits as pairs
-from ganfp_tf.detectors import retrieval, siamese
-from ganfp_tf.detectors.distance import FLOOR, mean_of_nearest
+from ganfp_tf.detectors import siamese
+from ganfp_tf.detectors.attacks.distance import FLOOR, mean_of_nearest
+from ganfp_tf.detectors.copies import retrieval
 
 
 class Score(beam.DoFn):

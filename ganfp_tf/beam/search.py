@@ -4,9 +4,9 @@ import apache_beam as beam
 import numpy as np
 
 from ganfp_tf.beam import models
-from ganfp_tf.detectors.retrieval import BEST
+from ganfp_tf.detectors.copies.retrieval import BEST
 from ganfp_tf.detectors.search import Vectors
-from ganfp_tf.detectors.spaces import distance_rows
+from ganfp_tf.detectors.spaces.base import distance_rows
 
 
 class Search(beam.DoFn):

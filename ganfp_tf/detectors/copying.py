@@ -73,8 +73,9 @@ def train(
         begun = done // EPOCH
         if steps and done < recipe.steps and begun < epochs:
             trainer.fit(
-                copy_augmentation.batches(real, generated, groups, recipe, done), initial_epoch=begun,
-                epochs=epochs, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=acts,
+                copy_augmentation.batches(real, generated, groups, recipe, done),
+                initial_epoch=begun, epochs=epochs, steps_per_epoch=steps, verbose=0,
+                shuffle=False, callbacks=acts,
             )  # fmt: skip
             done = epochs * EPOCH if steps == EPOCH else recipe.steps
     history = pd.DataFrame(checkpoint.history)

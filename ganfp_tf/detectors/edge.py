@@ -9,7 +9,8 @@ import numpy as np
 from scipy import stats
 
 from ganfp_tf import progress
-from ganfp_tf.detectors import edge_images, retrieval, siamese
+from ganfp_tf.detectors import edge_images, siamese
+from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.models import lite
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.statistics.intervals import patient_bootstrap

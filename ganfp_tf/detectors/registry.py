@@ -10,32 +10,28 @@ from collections.abc import Callable
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
-from ganfp_tf.detectors.authenticity import InvertedAuthenticity, SoftHits
-from ganfp_tf.detectors.blind import BlindClassifier
-from ganfp_tf.detectors.clusters import ClusterRelations
-from ganfp_tf.detectors.copies_of_real import CopyThreshold
-from ganfp_tf.detectors.copy_space import CopyComparator, CopySpace
-from ganfp_tf.detectors.density import DensityRatio, MonteCarlo
-from ganfp_tf.detectors.distance import (
-    BlindDistance,
-    CalibratedDistance,
-    HitCount,
-    NearestDistance,
-)
-from ganfp_tf.detectors.encoder_space import EncoderStage
+from ganfp_tf.detectors.attacks.clusters import ClusterRelations
+from ganfp_tf.detectors.attacks.correlation import CopyThreshold
+from ganfp_tf.detectors.attacks.density import DensityRatio, MonteCarlo
+from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDistance
+from ganfp_tf.detectors.attacks.fingerprint import ResidualFingerprint
+from ganfp_tf.detectors.attacks.generative_models import GeneratedClassifier, Reconstruction
+from ganfp_tf.detectors.attacks.hits import HitCount
+from ganfp_tf.detectors.attacks.keypoints import KeypointMatches
+from ganfp_tf.detectors.attacks.patches import CalibratedPatches, TwoSided
+from ganfp_tf.detectors.attacks.soft_hits import InvertedAuthenticity, SoftHits
+from ganfp_tf.detectors.controls.blind_classifier import BlindClassifier
+from ganfp_tf.detectors.controls.blind_distance import BlindDistance
+from ganfp_tf.detectors.copies.comparator import CopyComparator
+from ganfp_tf.detectors.copies.space import CopySpace
 from ganfp_tf.detectors.ensemble import Mean, Stack
-from ganfp_tf.detectors.fingerprints import (
-    FrequencySpace,
-    NoiseResidualSpace,
-    ResidualFingerprint,
-)
-from ganfp_tf.detectors.hashing import HashSpace, KeypointMatches
-from ganfp_tf.detectors.learned import GeneratedClassifier, Reconstruction
-from ganfp_tf.detectors.patches import CalibratedPatches, TwoSided
 from ganfp_tf.detectors.protocol import Detector
-from ganfp_tf.detectors.shadows import ShadowCalibrated, open_shadows
-from ganfp_tf.detectors.spaces import PIXELS, GeneratedComponents, Pixels
-from ganfp_tf.detectors.texture import TextureSpace
+from ganfp_tf.detectors.shadows.calibration import ShadowCalibrated, open_shadows
+from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents, Pixels
+from ganfp_tf.detectors.spaces.encoder import EncoderStage
+from ganfp_tf.detectors.spaces.hashes import HashSpace
+from ganfp_tf.detectors.spaces.spectra import FrequencySpace, NoiseResidualSpace
+from ganfp_tf.detectors.spaces.texture import TextureSpace
 from ganfp_tf.errors import UserError
 
 GROUPS = ("fast", "classical", "all")

@@ -5,7 +5,7 @@ import functools
 
 from ganfp_tf import runs
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.copy_run import CopyScorer, Network
+from ganfp_tf.detectors.copies.run import CopyScorer, Network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,8 @@ from ganfp_tf import files, runs
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import copy_run, distribution, examples, siamese, training
+from ganfp_tf.detectors import distribution, examples, siamese, training
+from ganfp_tf.detectors.copies import run as copy_run
 from ganfp_tf.detectors.material import (
     check_weights,
     make_backbone,

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDistance
+from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
-from ganfp_tf.detectors.distance import CalibratedDistance, HitCount, NearestDistance
 from ganfp_tf.detectors.ensemble import Mean, Stack, Weights
-from ganfp_tf.detectors.spaces import PIXELS
+from ganfp_tf.detectors.spaces.base import PIXELS
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.test_distance import generated_images, images
+from tests.detectors.attacks.test_distance import generated_images, images
 from tests.helpers import pictures
 
 MADE = generated_images([0.0, 1.0])

@@ -10,7 +10,7 @@ import pytest
 from ganfp_tf.config import Config
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.registry import DETECTORS, make_detector, parse_detectors
-from ganfp_tf.detectors.shadow_sets import Shadow
+from ganfp_tf.detectors.shadows.folders import Shadow
 from ganfp_tf.errors import UserError
 
 CLASSICAL = [name for name, entry in DETECTORS.items() if entry.make]

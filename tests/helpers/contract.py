@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
-from tests.detectors.test_distance import (
+from tests.detectors.attacks.test_distance import (
     GENERATED,
     REFERENCE,
     X,

@@ -1,0 +1,28 @@
+"""A control that sees no generated image: distance to other real images."""
+
+import dataclasses
+
+from ganfp_tf.detectors.attacks.base import InSpace
+
+
+@dataclasses.dataclass(frozen=True)
+class BlindDistance(InSpace):
+    """A control that never sees a generated image: score = log d_k(x, R).
+
+    It is the part of `CalibratedDistance` that knows nothing of the generator, with its sign: an
+    image far from the other real ones scores high. An AUC that differs from 0.5 either way shows
+    that used and not used images differ of themselves. Its space must not look at generated images
+    either.
+    """
+
+    @property
+    def name(self):
+        return f"blind_{self.space.name}"
+
+    @property
+    def title(self):
+        return f"distance to other real images in {self.space.title} (blind control)"
+
+    def score(self, candidates, generated, store):
+        """(len(candidates),) float64; `generated` is not looked at."""
+        return self._log_to_real(candidates, self._vectors(generated.iloc[:0], store))

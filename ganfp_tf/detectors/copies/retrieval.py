@@ -1,0 +1,57 @@
+"""From pairs to an image: candidates by embedding, logits by comparator, the mean of the best."""
+
+import numpy as np
+
+from ganfp_tf.detectors.attacks.distance import FLOOR, mean_of_nearest
+from ganfp_tf.detectors.pair_logits import pair_logits
+from ganfp_tf.detectors.spaces.base import distance_rows
+
+BEST = 5  # an image's score is the mean of so many highest logits
+LIMIT = 2**30  # bytes of images that are prepared for the comparison
+
+
+def nearest(left, right, count, hidden=None):
+    """Who is nearest to whom.
+
+    Args:
+        left: (n, d).
+        right: (m, d).
+        count: how many of them, at most.
+        hidden: (n, m) bool, which must not be taken; None hides nothing.
+
+    Returns:
+        `(places (n, K) int, -1 where a row has no more; mean distance of the BEST nearest (n,))`.
+    """
+    count = min(count, len(right))
+    near, means = np.empty((len(left), count), int), np.empty(len(left))
+    for part, block in distance_rows(left, right):
+        if hidden is not None:
+            block[hidden[part]] = np.inf
+        places = np.argsort(block, axis=1, kind="stable")[:, :count]
+        near[part] = np.where(np.isinf(np.take_along_axis(block, places, axis=1)), -1, places)
+        means[part] = mean_of_nearest(block, BEST)
+    return near, np.maximum(means, FLOOR)
+
+
+def logits(networks, tokens, others, near, limit=LIMIT):
+    """Logits of each row with its nearest, -inf where there is none: (n, K) float32.
+
+    Args:
+        networks: what compares.
+        tokens, others: (n, T, D) and (m, T, D).
+        near: (n, K) rows of `others`, -1 for none.
+        limit: bytes that images prepared for the comparison may take.
+    """
+    logits = np.full(near.shape, -np.inf, "float32")
+    left, column = np.nonzero(near >= 0)
+    logits[left, column] = pair_logits(
+        networks.engine, tokens.__getitem__, others.__getitem__, left, near[left, column], limit
+    )
+    return logits
+
+
+def top(logits, count=BEST):
+    """Mean of the highest finite logits of each row: (n,) float64."""
+    best = np.sort(logits.astype("float64"), axis=1)[:, ::-1][:, :count]
+    finite = np.isfinite(best)
+    return np.where(finite, best, 0.0).sum(axis=1) / finite.sum(axis=1)

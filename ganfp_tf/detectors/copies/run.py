@@ -1,0 +1,217 @@
+"""A run with --supervision=copy: one network for all splits, taught without any label.
+
+It is trained on all real and generated images of the data, labels hidden, so nothing of a test
+image's label can be in it. Labels of a split's own training and validation images then set the
+threshold and the probability.
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from ganfp_tf import files
+from ganfp_tf.data.copy_augmentation import Recipe
+from ganfp_tf.detectors import copying, siamese
+from ganfp_tf.detectors.attacks.distance import Pool
+from ganfp_tf.detectors.copies import retrieval
+from ganfp_tf.detectors.ensemble import Weights
+from ganfp_tf.errors import UserError
+
+SAMPLE = 256  # generated images that say how near the nearest usually is
+STRENGTH = 0.03  # of the four weights, as in `Stack`
+
+
+def fit(config, backbone, material, folder):
+    """Teaches a network on all images of `material`, or goes on where it was interrupted.
+
+    Returns:
+        `(siamese.Networks, history as a DataFrame)`.
+    """
+    networks = copying.build(
+        backbone, cross_attention=config.cross_attention, width=config.width, heads=config.heads,
+        similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
+    )  # fmt: skip
+    frame = material.frame
+    real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")
+    made = frame[frame["role"] == "generated"].drop_duplicates("digest").sort_values("digest")
+    history = copying.train(
+        networks, backbone, gray(material, real.index), gray(material, made.index),
+        Pool.of(real, real).groups, Recipe(**config.copy_recipe()), folder=folder,
+        jit_compile=config.jit_compile, title="learning what a copy is",
+    )  # fmt: skip
+    return networks, history
+
+
+def gray(material, rows):
+    """Gray images of a Material's rows, `(len(rows), S, S)` float32 in [0, 1]."""
+    batches = material.images(np.asarray(rows)).batch(material.config.embed_batch)
+    return np.concatenate([batch.numpy().mean(axis=-1) / 255.0 for batch in batches])
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Real images that candidates are set against: how like x are images of other patients?
+
+    Attributes:
+        tokens: `(n, T, D)` float32.
+        frame: path, digest and patient of each.
+    """
+
+    tokens: np.ndarray
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, network, material, rows):
+        """The real images `rows` of a Material."""
+        frame = material.frame.iloc[rows][["path", "digest", "patient"]].reset_index(drop=True)
+        return cls(network.tokens(material, rows), frame)
+
+    def save(self, folder):
+        """Writes reference.npz and reference.csv; they are features of patients."""
+        with files.atomic_path(folder / "reference.npz") as temporary:
+            np.savez(temporary, tokens=self.tokens)
+        files.write_csv(folder / "reference.csv", self.frame)
+
+    @classmethod
+    def load(cls, folder):
+        """Reads what `save` wrote."""
+        with np.load(folder / "reference.npz") as stored:
+            tokens = stored["tokens"]
+        frame = pd.read_csv(folder / "reference.csv", dtype=str, keep_default_na=False)
+        return cls(tokens, frame)
+
+
+class Network:
+    """A trained network that encodes each image once, however many splits and parts ask for it.
+
+    Attributes:
+        networks: what encodes and compares.
+    """
+
+    def __init__(self, networks):
+        self.networks = networks
+        self._tokens = {}
+
+    def tokens(self, material, rows):
+        """Tokens of a Material's rows: (len(rows), T, D) float32."""
+        digests = material.frame["digest"].to_numpy()[rows]
+        new = ~pd.Index(digests).isin(list(self._tokens))
+        first = np.flatnonzero(new & ~pd.Series(digests).duplicated().to_numpy())
+        if len(first):
+            found = material.tokens(self.networks, np.asarray(rows)[first])
+            self._tokens.update(zip(digests[first], found, strict=True))
+        return np.stack([self._tokens[digest] for digest in digests])
+
+    def signals(self, material, real, generated, reference):
+        """What the network has to say of real images, each higher = used.
+
+        With d_5 the mean of the five smallest distances in the embedding, and s the mean of the
+        five highest logits with the images that the embedding retrieves (`--candidates`, else
+        `--partners` of them):
+        -log d_5(x, G), log d_5(x, R), s(x, G) and -s(x, R); R are real images of other patients.
+        Of the two that G is in, the mean over generated images in the place of x is taken off: the
+        more images G has, the nearer the nearest is, and a threshold learned on one G would not fit
+        another.
+
+        Args:
+            material: the images.
+            real, generated: row numbers.
+            reference: `Reference`.
+
+        Returns:
+            `(signals (len(real), 4), logits (len(real), K), partner rows (len(real), K))`.
+
+        Raises:
+            UserError: the reference holds no other patient for an image.
+        """
+        config = material.config
+        count, limit = config.candidates or config.partners, config.memory_bytes
+        tokens, made = self.tokens(material, real), self.tokens(material, generated)
+        left, right = _unit(tokens, reference.tokens), _unit(made, made)
+        others = _unit(reference.tokens, reference.tokens)
+        frame = material.frame.iloc[real][["path", "digest", "patient"]]
+        pool = Pool.of(pd.concat([frame, reference.frame], ignore_index=True), reference.frame)
+        groups = pool.groups[pool.rows]
+        same = groups[: len(real), None] == groups[len(real) :]
+        if same.all(axis=1).any():
+            raise UserError(
+                "an image is scored beside real images of other patients that the run was trained "
+                "on, and there are none: train on at least two patients."
+            )
+        near, near_distance = retrieval.nearest(left, right, count)
+        like, like_distance = retrieval.nearest(left, others, count, same)
+        logits = retrieval.logits(self.networks, tokens, made, near, limit)
+        alike = retrieval.logits(self.networks, tokens, reference.tokens, like, limit)
+        usual_distance, usual_logit = self._usual(made, right, count, limit)
+        signals = [
+            usual_distance - np.log(near_distance), np.log(like_distance),
+            retrieval.top(logits) - usual_logit, -retrieval.top(alike),
+        ]  # fmt: skip
+        return np.stack(signals, axis=1), logits, generated[near]
+
+    def _usual(self, made, vectors, count, limit):
+        """Mean log d_5(g, G) and s(g, G) over some generated images g, without themselves."""
+        chosen = np.unique(np.linspace(0, len(made) - 1, min(SAMPLE, len(made))).astype(int))
+        own = chosen[:, None] == np.arange(len(made))
+        near, distance = retrieval.nearest(vectors[chosen], vectors, count, own)
+        logits = retrieval.logits(self.networks, made[chosen], made, near, limit)
+        return np.log(distance).mean(), retrieval.top(logits).mean()
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyScorer:
+    """Scores images by a trained network, reference images, and four weights fitted on labels."""
+
+    network: Network
+    reference: Reference
+    weights: Weights
+    decision: siamese.Decision
+
+    @classmethod
+    def fit(cls, network, material, known, generated):
+        """Takes reference, weights, threshold and probability from the labelled rows `known`."""
+        reference = Reference.of(network, material, known)
+        rows = network.signals(material, known, generated, reference)[0]
+        labels = material.frame["label"].to_numpy()[known]
+        weights = Weights.fit(rows, labels, STRENGTH)
+        decision = siamese.decision_from(labels, weights.of(rows))
+        return cls(network, reference, weights, decision)
+
+    def partners_of(self, material, split_generated):
+        """All generated rows: no label was looked at, so there is nothing to keep apart."""
+        return np.flatnonzero((material.frame["role"] == "generated").to_numpy())
+
+    def score(self, material, real, generated, *, seed):
+        """As `scoring.PairScorer.score`."""
+        rows, logits, partner_rows = self.network.signals(material, real, generated, self.reference)
+        return self.weights.of(rows), logits, partner_rows
+
+    def save(self, folder):
+        """Writes all but the network; reference.npz holds features of patients."""
+        self.reference.save(folder)
+        weights = {key: value.tolist() for key, value in dataclasses.asdict(self.weights).items()}
+        files.write_json(folder / "weights.json", weights)
+        files.write_json(folder / "decision.json", dataclasses.asdict(self.decision))
+
+    @classmethod
+    def load(cls, network, folder):
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: where a file is missing or damaged.
+        """
+        try:
+            weights = files.read_json(folder / "weights.json")
+            weights = Weights(**{key: np.array(value) for key, value in weights.items()})
+            decision = siamese.Decision(**files.read_json(folder / "decision.json"))
+            return cls(network, Reference.load(folder), weights, decision)
+        except siamese.DAMAGE as error:
+            raise siamese.unreadable(folder, error) from error
+
+
+def _unit(tokens, reference):
+    """Centred by the mean of `reference`, and as long as makes distances sqrt(1 - cosine)."""
+    rows = (tokens - reference.mean(axis=0)).reshape(len(tokens), -1)
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return (rows * (np.sqrt(rows.shape[1] / 2.0) / lengths)).astype("float32")

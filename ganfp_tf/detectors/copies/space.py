@@ -1,0 +1,131 @@
+"""The Siamese network that knows copies, as a space and as a detector.
+
+TensorFlow is imported when a network is trained or asked.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.attacks.distance import Pool
+from ganfp_tf.detectors.spaces.base import Vectors
+
+
+@dataclasses.dataclass(frozen=True)
+class CopySpace:
+    """The embedding of a network that is trained to find copies; no label is looked at.
+
+    Attributes:
+        recipe: settings of `data.copies.Recipe`, as a tuple of (name, value) pairs.
+        cross_attention: whether the comparator aligns the tokens of both images.
+        width: channels of a token.
+        heads: attention heads.
+    """
+
+    recipe: tuple = ()
+    cross_attention: bool = True
+    width: int = 32
+    heads: int = 4
+    name: str = dataclasses.field(default="copies", init=False)
+    title: str = dataclasses.field(default="the embedding that knows copies", init=False)
+
+    def learn(self, real, generated, store):
+        """Trains the network on images of both domains, or finds it where it was trained before.
+
+        Returns:
+            `TrainedCopySpace`, whatever images it is asked for later.
+        """
+        real, generated = (f.drop_duplicates("digest").sort_values("digest") for f in
+                           (real, generated))  # fmt: skip
+        seen = (contents(real), contents(generated), *Pool.of(real, real).groups.tolist())
+        read = (store.side, getattr(store, "window", None), getattr(store, "nifti_slice", -1))
+        key = ("copies", *dataclasses.astuple(self), *read, *seen)
+        return store.keep(key, lambda: self._trained(real, generated, store, key))
+
+    def fit(self, real, generated, store):
+        """As `learn`, then as `TrainedCopySpace.fit`."""
+        return self.learn(real, generated, store).fit(real, generated, store)
+
+    def _trained(self, real, generated, store, key):
+        import keras
+
+        from ganfp_tf.data.copy_augmentation import Recipe
+        from ganfp_tf.detectors import copying
+        from ganfp_tf.models.backbones import build_backbone
+
+        recipe = Recipe(**dict(self.recipe))
+        backbone, _ = build_backbone(
+            "compact", image_size=store.side, weights="none", seed=recipe.seed, finetune="all"
+        )
+        # Head and comparator are drawn from it, or they would differ from call to call.
+        keras.utils.set_random_seed(recipe.seed)
+        networks = copying.build(
+            backbone, cross_attention=self.cross_attention, width=self.width, heads=self.heads
+        )
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        folder = pathlib.Path(store.folder) / digest if store.folder else None
+        shape = (-1, store.side, store.side)
+        groups = Pool.of(real, real).groups
+        copying.train(
+            networks, backbone, store.pixels(real).reshape(shape),
+            store.pixels(generated).reshape(shape), groups, recipe, folder=folder,
+            title="learning what a copy is",
+        )  # fmt: skip
+        return TrainedCopySpace(networks, store.side, digest)
+
+
+COPIES = CopySpace()
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedCopySpace:
+    """A trained network's space: unit vectors, each domain centred apart.
+
+    Attributes:
+        networks: `siamese.Networks`.
+        side: of the images, in pixels.
+        key: names what it was trained on, and how.
+    """
+
+    networks: object = dataclasses.field(repr=False, compare=False)
+    side: int
+    key: str
+    name: str = dataclasses.field(default="copies", init=False)
+    title: str = dataclasses.field(default=CopySpace.title, init=False)
+    _tokens: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def fit(self, real, generated, store):
+        """Takes both domains' means. Vectors are as long as makes their distance sqrt(1 - cosine).
+
+        `spaces.distance_rows` takes the root of the mean over the d components.
+        """
+        centres = {}
+        real = real.drop_duplicates("digest")
+
+        def centred(domain, reference):
+            def vectors(frame):
+                if domain not in centres:
+                    rows = self.tokens(reference.sort_values("digest"), store)
+                    centres[domain] = rows.reshape(len(rows), -1).mean(axis=0)
+                rows = self.tokens(frame, store).reshape(len(frame), -1) - centres[domain]
+                length = np.sqrt(rows.shape[1] / 2.0)
+                lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+                return (rows * (length / np.maximum(lengths, 1e-9))).astype("float32")
+
+            return vectors
+
+        return Vectors(centred("real", real), centred("generated", generated))
+
+    def tokens(self, frame, store):
+        """(len(frame), T, D) float32; each content passes the network once."""
+        from ganfp_tf.detectors import copying
+
+        new = frame[~frame["digest"].isin(self._tokens.keys())].drop_duplicates("digest")
+        if len(new):
+            images = store.pixels(new).reshape(len(new), self.side, self.side)
+            encoded = copying.encode(self.networks, images)
+            self._tokens.update(zip(new["digest"], encoded, strict=True))
+        return np.stack([self._tokens[digest] for digest in frame["digest"]])
