@@ -26,7 +26,7 @@ from ganfp_tf import cli
 from ganfp_tf.config import Config
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.edge import InLite
+from ganfp_tf.export.lite_agreement import InLite
 from ganfp_tf.models.siamese import compiled
 
 

@@ -1,20 +1,16 @@
 """--mode=export: a SavedModel that needs neither this package nor Keras, or LiteRT models."""
 
 import dataclasses
-import shutil
-import tempfile
 
 import keras
-import tensorflow as tf
 
 from ganfp_tf import files, runs
-from ganfp_tf.data import decode
-from ganfp_tf.detectors import edge, edge_images, siamese
+from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.material import prepare_runtime
-from ganfp_tf.models import lite
+from ganfp_tf.export import images as edge_images
+from ganfp_tf.export import lite, lite_agreement
+from ganfp_tf.export.saved_model import write_saved_model
 from ganfp_tf.reports import edge as told
-
-PIXELS = (None, None, None, 3)
 
 
 def run(config):
@@ -43,7 +39,7 @@ def _run_lite(config, folder):
     prepare_runtime(dataclasses.replace(config, mixed_precision=False))
     network = lite.in_float32(_read(folder))
     encoder, comparator = network.get_layer("encoder"), network.get_layer("comparator")
-    made, arithmetic, calibration = edge.convert(
+    made, arithmetic, calibration = lite_agreement.convert(
         encoder, comparator, config.export_format, folder, config
     )
     place = folder / "lite"
@@ -63,81 +59,8 @@ def _run_lite(config, folder):
         return
     images = edge_images.test_images(folder, config)
     by_logits = None if config.supervision == "copy" else decision
-    found = edge.agreement(encoder, comparator, made, images, config, by_logits)
+    found = lite_agreement.agreement(encoder, comparator, made, images, config, by_logits)
     found = {"format": config.export_format, "arithmetic": arithmetic, **found}
     found["megabytes"] = told.megabytes(folder, made)
     files.write_json(place / "agreement.json", found)
     print(told.summary(found, calibration))
-
-
-def write_saved_model(siamese, path):
-    """Exports a Siamese network, atomically.
-
-    Signatures, all of whose outputs are named as here:
-        serving_default(real, generated): images `(batch, height, width, 3)` of any size, float32
-            pixels in [0, 255] -> probability `(batch, 1)`.
-        serve_bytes(real, generated): encoded PNG or JPEG strings `(batch,)` -> probability.
-        encode(images): `(batch, height, width, 3)` -> tokens `(batch, tokens, channels)`;
-            with --domain_norm all as a real image's, then all as a generated image's.
-    A signature has one number format; `serve(real, generated)` of the loaded object takes uint8
-    too, as does the signature serving_uint8.
-
-    Args:
-        siamese: model of inputs `real` and `generated`, with a layer named "encoder".
-        path: folder to be written.
-    """
-    module = Serving(siamese)
-    real, generated = (tf.TensorSpec(PIXELS, tf.float32, name) for name in ("real", "generated"))
-    real8, generated8 = (tf.TensorSpec(PIXELS, tf.uint8, name) for name in ("real", "generated"))
-    text = (tf.TensorSpec((None,), tf.string, name) for name in ("real", "generated"))
-    signatures = {
-        "serving_default": module.serve.get_concrete_function(real, generated),
-        "serving_uint8": module.serve.get_concrete_function(real8, generated8),
-        "serve_bytes": module.serve_bytes.get_concrete_function(*text),
-        "encode": module.encode.get_concrete_function(tf.TensorSpec(PIXELS, tf.float32, "images")),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = tempfile.mkdtemp(prefix=".tmp-", dir=path.parent)
-    try:
-        tf.saved_model.save(module, temporary, signatures=signatures)
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.move(temporary, path)
-        path.chmod(0o755)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-class Serving(tf.Module):
-    """The Siamese network behind plain tensors: any size, pixels or encoded files."""
-
-    def __init__(self, siamese):
-        super().__init__()
-        self.siamese = siamese
-        self.encoder = siamese.get_layer("encoder")
-        self.size = self.encoder.input_shape[1]
-
-    @tf.function
-    def serve(self, real, generated):
-        return {"probability": self._probability(self._pixels(real), self._pixels(generated))}
-
-    @tf.function
-    def serve_bytes(self, real, generated):
-        return {"probability": self._probability(self._decoded(real), self._decoded(generated))}
-
-    @tf.function
-    def encode(self, images):
-        return {"tokens": self.encoder(self._pixels(images), training=False)}
-
-    def _probability(self, real, generated):
-        logit = self.siamese({"real": real, "generated": generated}, training=False)
-        return tf.sigmoid(logit)
-
-    def _pixels(self, images):
-        return decode.resize(tf.cast(images, tf.float32), self.size)
-
-    def _decoded(self, encoded):
-        return tf.map_fn(
-            lambda item: decode.resize(decode.decode_encoded(item), self.size),
-            encoded,
-            fn_output_signature=tf.TensorSpec((self.size, self.size, 3), tf.float32),
-        )

@@ -9,7 +9,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.detectors.material import make_backbone
 from ganfp_tf.detectors.siamese import build_networks
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import lite
+from ganfp_tf.export import lite
 from ganfp_tf.models.backbones import BACKBONES
 
 interpreter = pytest.mark.skipif(

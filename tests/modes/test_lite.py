@@ -13,8 +13,8 @@ from scipy import special
 from ganfp_tf import runs
 from ganfp_tf.config import Config
 from ganfp_tf.data import encode
-from ganfp_tf.detectors import edge, edge_images
-from ganfp_tf.models import lite
+from ganfp_tf.export import images as edge_images
+from ganfp_tf.export import lite, lite_agreement
 from main import main
 
 pytest.importorskip(
@@ -101,7 +101,7 @@ def test_eight_bits_rank_alike(trained, capsys):
     assert agreement["rank_correlation"]["pairs"] > 0.9
     splits = runs.read_splits(run).query("split_id == 'main' and split == 'train'")
     assert model["calibration"]["images"] == splits["role"].value_counts().to_dict()
-    kept = model["calibration"]["pairs_rank_correlation_int8"] >= edge.FAITHFUL
+    kept = model["calibration"]["pairs_rank_correlation_int8"] >= lite_agreement.FAITHFUL
     assert model["encoder"]["arithmetic"] == ("int8" if kept else "int8 weights")
     assert agreement["operations"]["encoder"][model["encoder"]["arithmetic"]] >= 2
     assert agreement["arithmetic"]["encoder"] == model["encoder"]["arithmetic"]
@@ -210,7 +210,7 @@ def test_few_images_are_drawn_by_the_seed(baseline, monkeypatch):
 def test_an_encoder_that_eight_bits_would_spoil_keeps_its_activations(
     baseline, monkeypatch, capsys
 ):
-    monkeypatch.setattr(edge, "FAITHFUL", 1.1)
+    monkeypatch.setattr(lite_agreement, "FAITHFUL", 1.1)
     model, agreement = export(baseline, "tflite_int8")
     assert model["encoder"]["arithmetic"] == "int8 weights"
     assert agreement["operations"]["encoder"]["int8"] == 0

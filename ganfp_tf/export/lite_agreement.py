@@ -9,9 +9,10 @@ import numpy as np
 from scipy import stats
 
 from ganfp_tf import progress
-from ganfp_tf.detectors import edge_images, siamese
+from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.copies import retrieval
-from ganfp_tf.models import lite
+from ganfp_tf.export import images as edge_images
+from ganfp_tf.export import lite
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.statistics.intervals import patient_bootstrap
 from ganfp_tf.statistics.metrics import auc
