@@ -90,7 +90,7 @@ def measure(case, kept):
     """
     if any(registry.DETECTORS[name].network for name in case.names):
         # TensorFlow waits until a network is needed; what it draws must be the same every time.
-        from ganfp_tf.detectors.material import prepare_runtime
+        from ganfp_tf.models.runtime import prepare_runtime
 
         prepare_runtime(case.config)
     names = [case.primary, *(name for name in case.names if name != case.primary)]

@@ -4,6 +4,7 @@ import functools
 import threading
 
 from ganfp_tf.detectors import material, trained
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 
 _LOCK = threading.Lock()
@@ -38,7 +39,7 @@ def forget():
 def _once(load, job):
     with _LOCK:
         # The number format belongs to the thread, so that every thread sets it.
-        material.prepare_runtime(job.config)
+        prepare_runtime(job.config)
         return load(job)
 
 

@@ -2,7 +2,7 @@
 
 from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import state as states
+from ganfp_tf.models import checkpoint as states
 
 
 class RunState:

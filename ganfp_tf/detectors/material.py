@@ -2,10 +2,8 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from ganfp_tf import files, runs
 from ganfp_tf.config import Config
@@ -13,6 +11,7 @@ from ganfp_tf.data import embeddings, encode, pairs
 from ganfp_tf.detectors import search
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 
 
@@ -67,19 +66,6 @@ class Material:
             batches = self.images(rows).batch(self.config.embed_batch)
         encoded = [np.asarray(networks.encode(batch), "float32") for batch in batches]
         return np.concatenate(encoded)
-
-
-def prepare_runtime(config):
-    """Number format and determinism of the process; before any model is made."""
-    policy = "float32"
-    if config.mixed_precision:
-        policy = "mixed_float16" if tf.config.list_physical_devices("GPU") else "mixed_bfloat16"
-    keras.config.set_dtype_policy(policy)
-    # Without it, sums over threads may end in another order and another last digit. Keras refuses
-    # XLA beside it.
-    if not config.jit_compile:
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(config.seed)
 
 
 def make_backbone(config):

@@ -14,7 +14,7 @@ from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import pair_logits as pair_scores
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.pairwise import PairEngine
+from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import (
     DOMAINS,
     build_comparator,

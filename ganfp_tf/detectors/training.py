@@ -12,7 +12,7 @@ from ganfp_tf import files
 from ganfp_tf.data import pairs
 from ganfp_tf.detectors import callbacks, checkpoint, distribution, siamese
 from ganfp_tf.detectors import material as materials
-from ganfp_tf.models.optimizing import UNDECAYED, warmed_cosine
+from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
-from ganfp_tf.models.pairwise import PairGraph
+from ganfp_tf.models.pair_engine import PairGraph
 
 DOMAINS = ("real", "generated")
 

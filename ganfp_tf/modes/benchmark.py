@@ -157,7 +157,7 @@ def _classical(name, images, folder):
     frame = images.frame
     if registry.DETECTORS[name].network:
         # TensorFlow waits until a network is needed; what it draws must be the same every time.
-        from ganfp_tf.detectors.material import prepare_runtime
+        from ganfp_tf.models.runtime import prepare_runtime
 
         prepare_runtime(config)
     started = time.monotonic()

@@ -6,10 +6,10 @@ import keras
 
 from ganfp_tf import files, runs
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.material import prepare_runtime
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import edge as told
 
 

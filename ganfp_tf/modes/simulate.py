@@ -10,8 +10,8 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files, runs
-from ganfp_tf.detectors.material import prepare_runtime
 from ganfp_tf.errors import UserError
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import canvas, mosaic
 from ganfp_tf.reports.tensorboard import open_log
 from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim

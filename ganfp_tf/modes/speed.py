@@ -7,7 +7,7 @@ import tempfile
 from ganfp_tf import files, progress, runs
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.catalog import open_catalog
-from ganfp_tf.detectors.material import prepare_runtime
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import canvas, page
 from ganfp_tf.reports import speed as report
 from ganfp_tf.speed import encoders, machine, pairs, scoring, training

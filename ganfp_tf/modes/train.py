@@ -13,12 +13,8 @@ from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors import distribution, examples, siamese, training
 from ganfp_tf.detectors.copies import run as copy_run
-from ganfp_tf.detectors.material import (
-    check_weights,
-    make_backbone,
-    open_material,
-    prepare_runtime,
-)
+from ganfp_tf.detectors.material import check_weights, make_backbone, open_material
+from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.tensorboard import open_log
 
 

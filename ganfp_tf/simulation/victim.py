@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ganfp_tf import files
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import state
+from ganfp_tf.models import checkpoint as state
 from ganfp_tf.simulation import callbacks, sampling
 from ganfp_tf.simulation.architectures import ARCHITECTURES
 from ganfp_tf.simulation.dataset import digest_of_images

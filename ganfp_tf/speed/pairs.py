@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ganfp_tf.models.pairwise import PairEngine
+from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import build_comparator, compiled
 from ganfp_tf.speed import fits, machine
 

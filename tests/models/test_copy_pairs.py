@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 
 from ganfp_tf.data.copy_augmentation import Recipe
-from ganfp_tf.models import copies
-from ganfp_tf.models.copies import CopyPairs, contrast, embedding, finds_copy, matched, schedule
+from ganfp_tf.models import copy_trainer
+from ganfp_tf.models.copy_trainer import (
+    CopyPairs,
+    contrast,
+    embedding,
+    finds_copy,
+    matched,
+    schedule,
+)
 
 BLOCKS, COUNT = 2, 3
 
@@ -91,7 +98,7 @@ def test_a_layer_from_its_config_has_all_arguments():
 
 
 def test_a_saved_trainer_says_the_same(tmp_path):
-    trainer = copies.build_copy_trainer(*learning(), blocks=BLOCKS, count=COUNT, candidates=2)
+    trainer = copy_trainer.build_copy_trainer(*learning(), blocks=BLOCKS, count=COUNT, candidates=2)
     layer = trainer.get_layer("copy_pairs")
     layer.log_temperature.assign(1.5)
     before = trainer(inputs())
@@ -102,8 +109,8 @@ def test_a_saved_trainer_says_the_same(tmp_path):
 
 
 def test_a_step_moves_all_that_can_be_trained():
-    trainer = copies.build_copy_trainer(*learning(), blocks=BLOCKS, count=COUNT, candidates=2)
-    copies.compile_copy_trainer(trainer, Recipe(steps=2, learning_rate=0.1))
+    trainer = copy_trainer.build_copy_trainer(*learning(), blocks=BLOCKS, count=COUNT, candidates=2)
+    copy_trainer.compile_copy_trainer(trainer, Recipe(steps=2, learning_rate=0.1))
     before = [variable.numpy() for variable in trainer.trainable_variables]
     wanted = {"embedding": np.tile(np.arange(3), (2, 1)), "pairs": np.zeros((2, 3), int)}
     for _ in range(2):  # the rate of the first step is 0

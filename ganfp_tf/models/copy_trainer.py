@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from ganfp_tf.models.optimizing import UNDECAYED, warmed_cosine
+from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 TEMPERATURE = 10.0  # the embedding's cosines are multiplied by it at the start

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.models.pairwise import PairEngine
+from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import build_comparator, compiled
 
 RNG = np.random.default_rng(0)
