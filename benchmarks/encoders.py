@@ -38,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 # isort: split
 import tensorflow as tf
 
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.reports.tables import text_table
 

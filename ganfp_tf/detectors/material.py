@@ -10,7 +10,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.data import embeddings, encode, pairs
 from ganfp_tf.detectors import search
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 

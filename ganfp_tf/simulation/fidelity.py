@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.simulation import sampling
 from ganfp_tf.statistics.frechet import frechet_distance

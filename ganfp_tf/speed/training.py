@@ -8,7 +8,7 @@ import tensorflow as tf
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.training import compile_trainer, training_pairs
-from ganfp_tf.models.backbones import set_trainable
+from ganfp_tf.models.backbones.build import set_trainable
 from ganfp_tf.models.siamese import build_trainer
 
 PART = "training"

@@ -10,7 +10,7 @@ from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors import copying
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 from tests.helpers.pictures import scenes
 
 # Epochs of ten steps, and half a one.

@@ -9,7 +9,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese, training
-from ganfp_tf.models.backbones import BACKBONES
+from ganfp_tf.models.backbones.build import BACKBONES
 from ganfp_tf.models.siamese import build_trainer
 
 # Guessing costs log 2 = 0.69. At 0.05 the mean pair has 95 % of the probability on its label.

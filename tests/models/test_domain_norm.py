@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ganfp_tf.models import siamese
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 
 SIDE = 32
 

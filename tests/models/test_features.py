@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import BACKBONES, build_backbone, build_stage, set_trainable
+from ganfp_tf.models.backbones.build import BACKBONES, build_backbone, build_stage, set_trainable
 from ganfp_tf.models.weights import weights_digest
 
 NAMES = tuple(BACKBONES)

@@ -10,7 +10,7 @@ from ganfp_tf.detectors.material import make_backbone
 from ganfp_tf.detectors.siamese import build_networks
 from ganfp_tf.errors import UserError
 from ganfp_tf.export import lite
-from ganfp_tf.models.backbones import BACKBONES
+from ganfp_tf.models.backbones.build import BACKBONES
 
 interpreter = pytest.mark.skipif(
     lite.interpreter_class()[0] is None,

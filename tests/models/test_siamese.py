@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ganfp_tf.models import siamese
-from ganfp_tf.models.backbones import build_backbone
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.layers import CrossAttention
 
 SIDE = 32

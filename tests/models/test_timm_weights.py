@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import hub as hub_module
-from ganfp_tf.models.backbones import BACKBONES, build_backbone
+from ganfp_tf.models.backbones.build import BACKBONES, build_backbone
+from ganfp_tf.models.backbones.vit_b16 import resample_positions
 from ganfp_tf.models.hub import HubFile
-from ganfp_tf.models.timm_names import Place, resample_positions
+from ganfp_tf.models.timm_names import Place
 from ganfp_tf.models.timm_weights import TimmWeights, is_safetensors
 from ganfp_tf.models.weights import load_weights
 from tests.helpers.timm_tensors import CASES, GOLDEN, images, names_digest, relative, sample, state

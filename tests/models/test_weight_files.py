@@ -10,8 +10,8 @@ import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import build_backbone
-from ganfp_tf.models.builders import build_tiny
+from ganfp_tf.models.backbones.applications import build_tiny
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.weight_files import assign, read_entries
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ganfp_tf.models.backbones import build_backbone
-from ganfp_tf.models.timm_names import resample_positions
+from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.backbones.vit_b16 import resample_positions
 from tests.helpers.timm_tensors import GOLDEN, images, relative
 
 WHY = "needs torch and timm: pip install -r requirements-parity.txt"

@@ -54,7 +54,7 @@ class CopySpace:
 
         from ganfp_tf.data.copy_augmentation import Recipe
         from ganfp_tf.detectors import copying
-        from ganfp_tf.models.backbones import build_backbone
+        from ganfp_tf.models.backbones.build import build_backbone
 
         recipe = Recipe(**dict(self.recipe))
         backbone, _ = build_backbone(

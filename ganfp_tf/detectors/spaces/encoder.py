@@ -96,7 +96,7 @@ class EncoderStage:
         """Function (n <= BATCH, side * side) gray values in [0, 1] -> (n, positions, channels)."""
         # Here, because importing TensorFlow takes seconds that no other space should cost.
         from ganfp_tf.data import decode
-        from ganfp_tf.models.backbones import build_stage
+        from ganfp_tf.models.backbones.build import build_stage
         from ganfp_tf.models.siamese import compiled
 
         encode = compiled(

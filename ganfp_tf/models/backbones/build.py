@@ -7,10 +7,10 @@ import random
 import keras
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import efficientnet_lite
-from ganfp_tf.models.builders import imagenet_scaling
-from ganfp_tf.models.registry import BACKBONES
-from ganfp_tf.models.stages import MergeStages
+from ganfp_tf.models.backbones import efficientnet_lite
+from ganfp_tf.models.backbones.applications import imagenet_scaling
+from ganfp_tf.models.backbones.registry import BACKBONES
+from ganfp_tf.models.backbones.stages import MergeStages
 from ganfp_tf.models.timm_weights import is_safetensors
 from ganfp_tf.models.weights import WeightsReport, load_weights, weights_digest
 

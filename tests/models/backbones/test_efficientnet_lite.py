@@ -11,8 +11,8 @@ import sklearn.datasets
 from PIL import Image
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import efficientnet_lite
-from ganfp_tf.models.backbones import build_backbone, imagenet_classifier
+from ganfp_tf.models.backbones import efficientnet_lite
+from ganfp_tf.models.backbones.build import build_backbone, imagenet_classifier
 from ganfp_tf.models.torch_pickle import read_state_dict
 
 SKIMAGE = pathlib.Path(skimage.__file__).parent / "data"

@@ -2,6 +2,8 @@
 
 import keras
 
+from ganfp_tf.models.timm_names import Place, _convolution, _head, _same
+
 GROWTH = 48
 BLOCKS = (6, 12, 36, 24)
 STEM = 96
@@ -71,3 +73,31 @@ def _norm_relu(x, norm, relu):
     # Keras's momentum is the old value's share, torch's (0.1) the new one's.
     x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=norm)(x)
     return keras.layers.ReLU(name=relu)(x)
+
+
+def densenet161_places(network):
+    """The places of timm's densenet161.
+
+    Args:
+        network: what `densenet161.build_network` returned.
+
+    Returns:
+        list of `Place`. Without variables are the classifier, which this network leaves out, and
+        BatchNormalization's counts of batches, which decide nothing once training is over.
+    """
+    places = []
+    for layer in network.layers:
+        # "features_denseblock1_denselayer1_norm1": no name of torch's has a "_" of its own.
+        name = layer.name.replace("_", ".")
+        if isinstance(layer, keras.layers.Conv2D):
+            places.append(_convolution(f"{name}.weight", layer.kernel))
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            parts = {
+                "weight": layer.gamma,
+                "bias": layer.beta,
+                "running_mean": layer.moving_mean,
+                "running_var": layer.moving_variance,
+            }
+            places += [_same(f"{name}.{part}", variable) for part, variable in parts.items()]
+            places.append(Place(f"{name}.num_batches_tracked", (), ()))
+    return [*places, *_head("classifier", network.output.shape[-1])]

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from ganfp_tf.models.backbones import build_backbone
-from ganfp_tf.models.densenet161 import build_network
+from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.backbones.densenet161 import build_network
 
 
 @pytest.fixture(scope="module")

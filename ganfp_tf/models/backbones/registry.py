@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import keras
 
-from ganfp_tf.models import compact, densenet161, efficientnet_lite, vit_b16
-from ganfp_tf.models.builders import CaffeScaling as CaffeScaling  # registered by being imported
-from ganfp_tf.models.builders import (
+from ganfp_tf.models.backbones import compact, densenet161, efficientnet_lite, vit_b16
+from ganfp_tf.models.backbones.applications import (
+    CaffeScaling as CaffeScaling,  # registered by being imported
+)
+from ganfp_tf.models.backbones.applications import (
     at_stages,
     build_densenet121,
     build_efficientnetb2,
@@ -19,7 +21,8 @@ from ganfp_tf.models.builders import (
     lite_scaling,
     symmetric_scaling,
 )
-from ganfp_tf.models.timm_names import densenet161_places, vit_b16_places
+from ganfp_tf.models.backbones.densenet161 import densenet161_places
+from ganfp_tf.models.backbones.vit_b16 import vit_b16_places
 from ganfp_tf.models.timm_weights import TimmWeights
 from ganfp_tf.models.weights import PublishedFile
 

@@ -8,7 +8,12 @@ import pytest
 import tensorflow as tf
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import BACKBONES, build_backbone, imagenet_classifier, set_trainable
+from ganfp_tf.models.backbones.build import (
+    BACKBONES,
+    build_backbone,
+    imagenet_classifier,
+    set_trainable,
+)
 from ganfp_tf.models.weights import weights_digest
 
 NAMES = tuple(BACKBONES)

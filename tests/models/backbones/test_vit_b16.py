@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import build_backbone
-from ganfp_tf.models.vit_b16 import build_network, load_file, parts
+from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.backbones.vit_b16 import build_network, load_file, parts
 
 
 @pytest.fixture(scope="module")
