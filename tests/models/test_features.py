@@ -6,7 +6,7 @@ import pytest
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones.build import BACKBONES, build_backbone, build_stage, set_trainable
-from ganfp_tf.models.weights import weights_digest
+from ganfp_tf.models.weights.sources import weights_digest
 
 NAMES = tuple(BACKBONES)
 SIDE = 64

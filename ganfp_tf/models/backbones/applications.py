@@ -2,7 +2,7 @@
 
 import keras
 
-from ganfp_tf.models.weight_files import IMAGENET_DEVIATION, IMAGENET_MEAN
+from ganfp_tf.models.weights.keras_files import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 @keras.saving.register_keras_serializable(package="ganfp")

@@ -11,8 +11,8 @@ from ganfp_tf.models.backbones import efficientnet_lite
 from ganfp_tf.models.backbones.applications import imagenet_scaling
 from ganfp_tf.models.backbones.registry import BACKBONES
 from ganfp_tf.models.backbones.stages import MergeStages
-from ganfp_tf.models.timm_weights import is_safetensors
-from ganfp_tf.models.weights import WeightsReport, load_weights, weights_digest
+from ganfp_tf.models.weights.sources import WeightsReport, load_weights, weights_digest
+from ganfp_tf.models.weights.timm import is_safetensors
 
 MINIMUM_SIDE = 32  # Five halvings leave one position.
 

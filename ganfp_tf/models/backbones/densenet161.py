@@ -2,7 +2,7 @@
 
 import keras
 
-from ganfp_tf.models.timm_names import Place, _convolution, _head, _same
+from ganfp_tf.models.weights.timm_layout import Place, _convolution, _head, _same
 
 GROWTH = 48
 BLOCKS = (6, 12, 36, 24)

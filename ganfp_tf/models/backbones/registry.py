@@ -23,8 +23,8 @@ from ganfp_tf.models.backbones.applications import (
 )
 from ganfp_tf.models.backbones.densenet161 import densenet161_places
 from ganfp_tf.models.backbones.vit_b16 import vit_b16_places
-from ganfp_tf.models.timm_weights import TimmWeights
-from ganfp_tf.models.weights import PublishedFile
+from ganfp_tf.models.weights.sources import PublishedFile
+from ganfp_tf.models.weights.timm import TimmWeights
 
 HUB = "https://storage.googleapis.com/"
 

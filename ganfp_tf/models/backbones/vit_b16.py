@@ -10,8 +10,8 @@ import numpy as np
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import vit_b16
-from ganfp_tf.models.timm_names import Place, _convolution, _dense, _head, _norm, _same
-from ganfp_tf.models.weight_files import read_entries
+from ganfp_tf.models.weights.keras_files import read_entries
+from ganfp_tf.models.weights.timm_layout import Place, _convolution, _dense, _head, _norm, _same
 
 PATCH = 16
 WIDTH = 768

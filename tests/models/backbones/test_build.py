@@ -14,7 +14,7 @@ from ganfp_tf.models.backbones.build import (
     imagenet_classifier,
     set_trainable,
 )
-from ganfp_tf.models.weights import weights_digest
+from ganfp_tf.models.weights.sources import weights_digest
 
 NAMES = tuple(BACKBONES)
 SIDE = 64

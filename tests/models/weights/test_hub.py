@@ -13,8 +13,8 @@ import pytest
 from huggingface_hub import constants
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import hub as hub_module
-from ganfp_tf.models.hub import HubFile, is_reachable
+from ganfp_tf.models.weights import hub as hub_module
+from ganfp_tf.models.weights.hub import HubFile, is_reachable
 
 FILE = HubFile("timm/some_network", "model.safetensors")
 COMMIT = "0" * 40
@@ -88,7 +88,7 @@ def test_the_variables_of_the_hub_are_respected(variable, tmp_path):
     path = put_into_cache(folder, FILE, b"cached")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     script = (
-        "import sys; from ganfp_tf.models.hub import HubFile; "
+        "import sys; from ganfp_tf.models.weights.hub import HubFile; "
         f"print(HubFile({FILE.repository!r}, {FILE.name!r}).find()); "
         "assert 'keras' not in sys.modules"
     )

@@ -9,9 +9,9 @@ import numpy as np
 import safetensors
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.hub import HubFile
-from ganfp_tf.models.timm_names import Place
-from ganfp_tf.models.weight_files import some_names
+from ganfp_tf.models.weights.hub import HubFile
+from ganfp_tf.models.weights.keras_files import some_names
+from ganfp_tf.models.weights.timm_layout import Place
 
 SUFFIX = ".safetensors"
 FLOATS = ("F64", "F32", "F16", "BF16")

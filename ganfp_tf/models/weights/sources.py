@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.hub import is_reachable
-from ganfp_tf.models.weight_files import assign, read_entries
+from ganfp_tf.models.weights.hub import is_reachable
+from ganfp_tf.models.weights.keras_files import assign, read_entries
 
 
 @dataclasses.dataclass(frozen=True)

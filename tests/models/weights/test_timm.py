@@ -11,15 +11,15 @@ from huggingface_hub import constants
 from safetensors.numpy import save_file
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import hub as hub_module
 from ganfp_tf.models.backbones.build import BACKBONES, build_backbone
 from ganfp_tf.models.backbones.vit_b16 import resample_positions
-from ganfp_tf.models.hub import HubFile
-from ganfp_tf.models.timm_names import Place
-from ganfp_tf.models.timm_weights import TimmWeights, is_safetensors
-from ganfp_tf.models.weights import load_weights
+from ganfp_tf.models.weights import hub as hub_module
+from ganfp_tf.models.weights.hub import HubFile
+from ganfp_tf.models.weights.sources import load_weights
+from ganfp_tf.models.weights.timm import TimmWeights, is_safetensors
+from ganfp_tf.models.weights.timm_layout import Place
 from tests.helpers.timm_tensors import CASES, GOLDEN, images, names_digest, relative, sample, state
-from tests.models.test_hub import put_into_cache
+from tests.models.weights.test_hub import put_into_cache
 
 NAMES = ("densenet161", "vit_b16")
 REPOSITORIES = {

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.torch_pickle import MAGIC, PROTOCOL, STORAGES, read_state_dict
+from ganfp_tf.models.weights.torch_pickle import MAGIC, PROTOCOL, STORAGES, read_state_dict
 
 DTYPES = {np.dtype(code): name for name, code in STORAGES.items()}
 LITTLE = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"long": 4}}

@@ -12,7 +12,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones.applications import build_tiny
 from ganfp_tf.models.backbones.build import build_backbone
-from ganfp_tf.models.weight_files import assign, read_entries
+from ganfp_tf.models.weights.keras_files import assign, read_entries
 
 
 def filled(model, seed=0):

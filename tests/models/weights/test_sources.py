@@ -14,10 +14,10 @@ from keras.src.applications import densenet, efficientnet, efficientnet_v2, resn
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import weights as weights_module
 from ganfp_tf.models.backbones.applications import build_tiny
 from ganfp_tf.models.backbones.build import BACKBONES, build_backbone
-from ganfp_tf.models.weights import PublishedFile, load_weights, weights_digest
+from ganfp_tf.models.weights import sources as weights_module
+from ganfp_tf.models.weights.sources import PublishedFile, load_weights, weights_digest
 
 PUBLISHED = {
     name: BACKBONES[name].imagenet.__self__
