@@ -9,8 +9,9 @@ from ganfp_tf import demo
 from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.data import images as reader
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
-from ganfp_tf.detectors.spaces.base import PIXELS, distance_rows
+from ganfp_tf.detectors.spaces.base import PIXELS
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.reports.words import counted
 
 RISKIEST = 8

@@ -21,8 +21,8 @@ from ganfp_tf.beam.encode import Encode, Sample
 from ganfp_tf.beam.score import Score
 from ganfp_tf.beam.search import Nearest, Search, kept
 from ganfp_tf.cluster.watched import Team
-from ganfp_tf.detectors.attacks.distance import Pool
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import Pool
 
 LOOK = 1.0  # seconds between two looks at what the workers have written
 

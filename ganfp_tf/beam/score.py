@@ -6,8 +6,8 @@ import numpy as np
 from ganfp_tf.beam import models, search
 from ganfp_tf.detectors import pair_logits as pairs
 from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.attacks.distance import FLOOR, mean_of_nearest
 from ganfp_tf.detectors.copies import retrieval
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 
 class Score(beam.DoFn):

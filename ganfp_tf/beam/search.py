@@ -6,7 +6,7 @@ import numpy as np
 from ganfp_tf.beam import models
 from ganfp_tf.detectors.copies.retrieval import BEST
 from ganfp_tf.detectors.search import Vectors
-from ganfp_tf.detectors.spaces.base import distance_rows
+from ganfp_tf.neighbours.distances import distance_rows
 
 
 class Search(beam.DoFn):

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.detectors.attacks.distance import FLOOR, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import PIXELS, LearnedSpace, Space, distance_rows
+from ganfp_tf.detectors.spaces.base import PIXELS, LearnedSpace, Space
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 
 @dataclasses.dataclass(frozen=True)

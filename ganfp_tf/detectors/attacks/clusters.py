@@ -11,9 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.attacks.base import check_generated
-from ganfp_tf.detectors.attacks.distance import FLOOR, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space, distance_rows
+from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 COMPONENTS = GeneratedComponents()
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import check_others
-from ganfp_tf.detectors.attacks.distance import FLOOR, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import ROWS
+from ganfp_tf.neighbours.distances import ROWS
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 SPREAD = 1e-3
 """Least spread of correlations that the score is divided by, where all real images are alike."""

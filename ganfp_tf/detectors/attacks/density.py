@@ -10,9 +10,11 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
-from ganfp_tf.detectors.attacks.distance import FLOOR, TIE, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space, distance_rows
+from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, TIE, mean_of_nearest
 
 COMPONENTS = GeneratedComponents()
 

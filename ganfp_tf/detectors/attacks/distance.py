@@ -7,18 +7,7 @@ on the order of the files or on labels.
 
 import dataclasses
 
-import numpy as np
-import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from ganfp_tf.detectors.attacks.base import InSpace
-
-FLOOR = 1e-5
-"""Distances below it (root mean square, gray values 0 to 1) count as it, so that a logarithm exists
-for copies. One gray level of 255 in one pixel of 64x64 is 6e-5, the error of a distance below
-1e-7."""
-TIE = 1e-5  # distances of at most this relative difference are equal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,69 +54,3 @@ class CalibratedDistance(InSpace):
         vectors = self._vectors(generated, store)
         near = self._log_to_generated(candidates, generated, vectors)
         return self._log_to_real(candidates, vectors) - near
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Candidates and reference, each content once, in the order of their digests.
-
-    Attributes:
-        unique: one row a content.
-        rows: (candidates,) row of `unique` that each candidate is.
-        groups: (len(unique),) who may not be compared: one number for all images of a patient, and
-            for all patients that share an identical image.
-        in_reference: (len(unique),) bool, whether it was seen in fit().
-    """
-
-    unique: pd.DataFrame
-    rows: np.ndarray
-    groups: np.ndarray
-    in_reference: np.ndarray
-
-    @classmethod
-    def of(cls, candidates, reference):
-        both = pd.concat([candidates[["path", "digest", "patient"]], reference], ignore_index=True)
-        digests, place = np.unique(both["digest"].to_numpy(dtype=str), return_inverse=True)
-        # A real image without a patient is a patient of its own.
-        named = both["patient"].where(both["patient"] != "", "\0" + both["digest"])
-        patients, names = pd.factorize(named)
-        edges = coo_array(
-            (np.ones(len(both)), (place, patients + len(digests))),
-            shape=(len(digests) + len(names),) * 2,
-        )
-        groups = connected_components(edges, directed=False)[1][: len(digests)]
-        first = np.unique(place, return_index=True)[1]
-        return cls(
-            both.iloc[first], place[: len(candidates)], groups,
-            np.isin(np.arange(len(digests)), place[len(candidates) :]),
-        )  # fmt: skip
-
-
-def mean_of_nearest(block, k):
-    """Mean of the k smallest finite values of each row, inf where a row has none; sorts `block`."""
-    k = min(k, block.shape[1])
-    if not k:
-        return np.full(len(block), np.inf)
-    block.partition(k - 1, axis=1)
-    nearest = np.sort(block[:, :k], axis=1)
-    finite = np.isfinite(nearest)
-    total = np.where(finite, nearest, 0.0).sum(axis=1)
-    count = finite.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(block), np.inf), where=count > 0)
-
-
-def shared_votes(block, k):
-    """Votes of the rows of `block` for their k nearest columns: (columns,) float64.
-
-    A row with fewer finite values votes for those. Columns as near as the k-th share what is left
-    for them.
-    """
-    k = min(k, block.shape[1])
-    block = np.maximum(block, FLOOR)
-    finite = np.isfinite(block)
-    last = np.partition(block, k - 1, axis=1)[:, k - 1, None]
-    sure = finite & (block < last * (1 - TIE))
-    tied = finite & ~sure & (block <= last * (1 + TIE))
-    left = k - sure.sum(axis=1, keepdims=True)
-    share = np.minimum(1.0, left / np.maximum(tied.sum(axis=1, keepdims=True), 1))
-    return (sure + tied * share).sum(axis=0)

@@ -12,10 +12,11 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.attacks.base import check_generated
-from ganfp_tf.detectors.attacks.distance import FLOOR, Pool
 from ganfp_tf.detectors.spaces.base import GeneratedComponents
 from ganfp_tf.detectors.spaces.hand_made import per_content
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR
 
 
 @dataclasses.dataclass(frozen=True)

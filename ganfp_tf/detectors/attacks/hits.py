@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
-from ganfp_tf.detectors.attacks.distance import Pool, shared_votes
-from ganfp_tf.detectors.spaces.base import distance_rows
+from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import shared_votes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ from skimage.feature import ORB
 from skimage.transform import resize
 
 from ganfp_tf.detectors.attacks.base import check_generated
-from ganfp_tf.detectors.spaces.base import distance_rows
 from ganfp_tf.detectors.spaces.hand_made import per_content, per_image
+from ganfp_tf.neighbours.distances import distance_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,9 @@ import numpy as np
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import check_others
-from ganfp_tf.detectors.attacks.distance import FLOOR, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import ROWS, distance_rows
+from ganfp_tf.neighbours.distances import ROWS, distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 SAMPLE = 512
 """Real images whose distances set the scale of a place; of more, evenly spaced ones."""

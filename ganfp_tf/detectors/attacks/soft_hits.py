@@ -7,8 +7,10 @@ from scipy.special import softmax
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import distance_to_nearest
-from ganfp_tf.detectors.attacks.distance import FLOOR, CalibratedDistance, Pool, mean_of_nearest
-from ganfp_tf.detectors.spaces.base import distance_rows
+from ganfp_tf.detectors.attacks.distance import CalibratedDistance
+from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
-from ganfp_tf.detectors.attacks.distance import Pool
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.detectors.copies.space import COPIES, CopySpace
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import Pool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,10 @@ import pandas as pd
 from ganfp_tf import files
 from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors import copying, siamese
-from ganfp_tf.detectors.attacks.distance import Pool
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.detectors.ensemble import Weights
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import Pool
 
 SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`

@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 
 from ganfp_tf.data.pixels import contents
-from ganfp_tf.detectors.attacks.distance import Pool
 from ganfp_tf.detectors.spaces.base import Vectors
+from ganfp_tf.neighbours.groups import Pool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The spaces that images are compared in, and distances in them. No TensorFlow."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -11,8 +10,6 @@ from scipy import ndimage
 from sklearn.decomposition import PCA
 
 from ganfp_tf.data.pixels import contents
-
-ROWS, COLUMNS = 512, 1024  # vectors of either side that are held in float64 at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,32 +121,3 @@ class GeneratedComponents:
         rows = store.pixels(generated.sort_values("digest"))
         count = min(self.count, *rows.shape)
         return PCA(count, svd_solver="randomized", random_state=0).fit(rows)
-
-
-def distance_rows(left, right, *, rows=ROWS, columns=COLUMNS):
-    """Distances between vectors, a block of rows at a time, so that memory stays bounded.
-
-    Computed in float64 from |a|^2 + |b|^2 - 2 ab: equal vectors come out below 1e-7, not always 0.
-
-    Args:
-        left: (n, d) float32.
-        right: (m, d) float32.
-        rows: rows of a block.
-        columns: vectors of `right` that are multiplied at once.
-
-    Yields:
-        (slice of `left`, (rows, m) float64): root mean square difference over the d components,
-        for pixels in gray values from 0 to 1.
-    """
-    size = left.shape[1]
-    starts = range(0, len(right), columns)
-    squares = functools.partial(np.einsum, "ij,ij->i")
-    for start in range(0, len(left), rows):
-        part = slice(start, start + rows)
-        a = left[part].astype("float64")
-        block = np.empty((len(a), len(right)))
-        for begin in starts:
-            b = right[begin : begin + columns].astype("float64")
-            squared = squares(a, a)[:, None] + squares(b, b) - 2.0 * (a @ b.T)
-            block[:, begin : begin + columns] = squared
-        yield part, np.sqrt(np.maximum(block, 0.0, out=block) / size)

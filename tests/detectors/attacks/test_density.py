@@ -5,8 +5,8 @@ import pytest
 from sklearn.neighbors import KernelDensity
 
 from ganfp_tf.detectors.attacks.density import DensityRatio, MonteCarlo
-from ganfp_tf.detectors.attacks.distance import FLOOR
 from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents
+from ganfp_tf.neighbours.nearest import FLOOR
 from tests.detectors.attacks.test_distance import (
     GENERATED,
     Vectors,

@@ -8,16 +8,12 @@ from hypothesis import strategies as st
 
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.pixels import PixelStore
-from ganfp_tf.detectors.attacks.distance import (
-    FLOOR,
-    CalibratedDistance,
-    NearestDistance,
-    shared_votes,
-)
+from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDistance
 from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.controls.blind_distance import BlindDistance
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.nearest import FLOOR, shared_votes
 from ganfp_tf.statistics.metrics import auc
 
 # Those that take vectors as they are: a vector has no picture that could be smoothed.

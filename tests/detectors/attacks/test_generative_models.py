@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from ganfp_tf.detectors.attacks.distance import FLOOR
 from ganfp_tf.detectors.attacks.generative_models import GeneratedClassifier, Reconstruction
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.nearest import FLOOR
 from ganfp_tf.statistics.metrics import auc
 from tests.helpers.pictures import Pictures, planted, scenes, shuffled
 

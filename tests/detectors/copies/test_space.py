@@ -13,8 +13,9 @@ from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDista
 from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.copies.comparator import CopyComparator
 from ganfp_tf.detectors.copies.space import CopySpace, TrainedCopySpace
-from ganfp_tf.detectors.spaces.base import LearnedSpace, distance_rows
+from ganfp_tf.detectors.spaces.base import LearnedSpace
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.statistics.metrics import auc
 from tests.detectors.attacks.test_distance import generated_images, images
 from tests.helpers import pictures

@@ -9,8 +9,9 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from ganfp_tf.data.pixels import PixelStore, contents
-from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents, Pixels, distance_rows
+from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents, Pixels
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.distances import distance_rows
 from tests.helpers.pictures import Pictures, scenes
 
 

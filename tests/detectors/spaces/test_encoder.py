@@ -13,11 +13,11 @@ from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDistance
 from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.controls.blind_distance import BlindDistance
-from ganfp_tf.detectors.spaces.base import distance_rows
 from ganfp_tf.detectors.spaces.encoder import BATCH, EncoderStage
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import build
 from ganfp_tf.models.backbones.build import build_stage
+from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.statistics.metrics import auc
 
 SMALL = EncoderStage(backbone="tiny", image_size=32, weights="none")
