@@ -10,7 +10,7 @@ from ganfp_tf.data import submission
 from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import trained
 from ganfp_tf.detectors.material import reopen_material
-from ganfp_tf.reports import canvas, figures, plots, tables
+from ganfp_tf.reports import canvas, evaluation_figures, plots, tables
 from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.simulation.recipe import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
@@ -189,5 +189,5 @@ def _draw(test, crossed, levels, folder):
     if len(crossed):
         sets.append(("cross_fitted", crossed, "cross-fitted images", levels["images_cross_fitted"]))
     for prefix, frame, title, level in sets:
-        for name, figure in figures.of_scores(frame, title, level).items():
+        for name, figure in evaluation_figures.of_scores(frame, title, level).items():
             canvas.save(figure, folder / "figures" / f"{prefix}_{name}.png")

@@ -10,7 +10,7 @@ from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
 from ganfp_tf.models.runtime import prepare_runtime
-from ganfp_tf.reports import edge as told
+from ganfp_tf.reports import lite_export as told
 
 
 def run(config):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganfp_tf.errors import UserError
+from ganfp_tf.reports import phantom_page
 from ganfp_tf.simulation import phantom as module
-from ganfp_tf.simulation import sample_page
 from ganfp_tf.simulation.findings import SHARES
 from ganfp_tf.simulation.phantom import findings_of, level, phantom, write_phantoms
 
@@ -137,7 +137,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
 
 
 def test_the_sample_page(tmp_path):
-    sample_page.write(tmp_path / "page.png", patients=(0, 106), slices=2, size=32)
+    phantom_page.write(tmp_path / "page.png", patients=(0, 106), slices=2, size=32)
     with Image.open(tmp_path / "page.png") as image:
         assert image.width > 400
         assert np.asarray(image).std() > 50
