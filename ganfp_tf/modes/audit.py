@@ -7,12 +7,13 @@ import time
 import pandas as pd
 
 from ganfp_tf import __version__, files, runs
-from ganfp_tf.audit import controls, description, measure, metrics, pictures, verdict, words
+from ganfp_tf.audit import controls, description, measure, metrics, verdict
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.pixels import contents
-from ganfp_tf.reports import audit_card, audit_page, canvas
-from ganfp_tf.reports.audit_card import SCHEMA_ID
+from ganfp_tf.reports import canvas
+from ganfp_tf.reports.audit import card, method, page, pictures
+from ganfp_tf.reports.audit.card import SCHEMA_ID
 from ganfp_tf.statistics.evaluation import ALPHA
 
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
@@ -42,7 +43,7 @@ def run(config):
     )
     audit |= {"seconds": time.monotonic() - started, "peak_bytes": peak_bytes()}
     write(case, audit, measured, images, entries)
-    print("", words.spoken(audit), sep="\n")
+    print("", method.spoken(audit), sep="\n")
     print(f"written: {folder}/report.html, audit.json, scores.csv and audit_card.md")
     return audit["gate"]["exit_code"]
 
@@ -67,7 +68,7 @@ def assemble(case, measured, answers):
         kind=case.kind, p=rows[0]["p"], auc=auc["value"],
         auc_low=auc["low"], auc_high=auc["high"],
         detectable_auc=power and power["detectable_auc"], alpha=ALPHA,
-        failed=[(c.title, words.why(c)) for c, _, passed in found if passed is False],
+        failed=[(c.title, method.why(c)) for c, _, passed in found if passed is False],
         not_run=[c.title for c, _, _ in found if c.auc is None],
         confidence=config.confidence, n_flagged=one_by_one["flagged"] if one_by_one else 0,
         fdr=config.fdr,
@@ -94,8 +95,8 @@ def assemble(case, measured, answers):
         "patients": metrics.patient_level(case, images),
         "siblings": metrics.sibling_level(case, images), "epsilon": metrics.epsilon(case, images),
         "controls": [_control_row(*each) for each in found], "data": description.data(case),
-        "riskiest": description.riskiest_rows(entries, case.kind), "method": words.method(case),
-        "limits": words.limits(case), "environment": runs.environment(),
+        "riskiest": description.riskiest_rows(entries, case.kind), "method": method.method(case),
+        "limits": method.limits(case), "environment": runs.environment(),
         "settings": config.to_dict() | {"data": description.source(config)},
     }  # fmt: skip
     return audit, images, entries
@@ -116,8 +117,8 @@ def write(case, audit, measured, images, entries):
     # As it is read back: numbers that are not finite are null in both.
     files.write_json(folder / "audit.json", audit)
     audit = files.read_json(folder / "audit.json")
-    files.write_text(folder / "audit_card.md", audit_card.audit_card(audit))
-    files.write_text(folder / "report.html", audit_page.as_html(audit, drawn))
+    files.write_text(folder / "audit_card.md", card.audit_card(audit))
+    files.write_text(folder / "report.html", page.as_html(audit, drawn))
 
 
 def _control_row(control, adjusted, passed):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganfp_tf.reports.schemas import schema
+from ganfp_tf.reports.audit.schema import schema
 from main import main
 
 jsonschema = pytest.importorskip("jsonschema")

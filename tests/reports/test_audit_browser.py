@@ -15,7 +15,7 @@ import time
 import pytest
 from matplotlib.figure import Figure
 
-from ganfp_tf.reports.audit_page import as_html
+from ganfp_tf.reports.audit.page import as_html
 from ganfp_tf.reports.page import Picture
 from tests.helpers.audit_example import KINDS
 

@@ -8,9 +8,9 @@ import pytest
 
 from ganfp_tf import files
 from ganfp_tf.audit.verdict import HEADLINES
-from ganfp_tf.reports.audit_card import SCHEMA_ID
-from ganfp_tf.reports.audit_words import SYMBOLS
-from ganfp_tf.reports.schemas import schema
+from ganfp_tf.reports.audit.card import SCHEMA_ID
+from ganfp_tf.reports.audit.schema import schema
+from ganfp_tf.reports.audit.wording import SYMBOLS
 from tests.helpers.audit_example import KINDS, labelled, suspects
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ganfp_tf.reports.audit_words import (
+from ganfp_tf.reports.audit.wording import (
     MISSING,
     amount,
     interval,

@@ -4,7 +4,8 @@ import numpy as np
 
 from ganfp_tf.audit.description import names_of
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
-from ganfp_tf.reports import audit_charts, audit_plots, bars, gallery
+from ganfp_tf.reports import bars
+from ganfp_tf.reports.audit import charts, gallery, score_plots
 from ganfp_tf.reports.page import Picture
 from ganfp_tf.reports.tables import format_number
 from ganfp_tf.reports.words import counted
@@ -68,7 +69,7 @@ def _roc(case, audit, measured):
         f"{positives} {named[SUSPECT]}, {negatives} {named[REFERENCE]}; shaded: "
         f"{case.config.confidence:.0%} over patients; others than the first by AUC"
     )
-    figure = audit_plots.log_roc(
+    figure = score_plots.log_roc(
         curves, title="How many are found at how many false alarms", note=note,
         floor=(0.5 / negatives, 0.5 / positives),
     )  # fmt: skip
@@ -88,7 +89,7 @@ def _scores(case, audit, images):
         note = f"line: 5% of the {named[REFERENCE]} score above it; filled: named one by one"
     names = {group: named[group] for group in (SUSPECT, REFERENCE, SIBLING)
              if (images["group"] == group).any()}  # fmt: skip
-    figure = audit_plots.scores_by_image(
+    figure = score_plots.scores_by_image(
         images["group"].tolist(), images["score"].to_numpy(), threshold=threshold,
         flagged=images["flagged"].to_numpy(dtype=bool), title="Score of every image", note=note,
         names=names,
@@ -104,7 +105,7 @@ def _controls(audit):
          c["passed"])
         for c in audit["controls"]
     ]  # fmt: skip
-    figure = audit_charts.controls_chart(rows, title="Controls")
+    figure = charts.controls_chart(rows, title="Controls")
     count = sum(c["passed"] is True for c in audit["controls"])
     alt = (
         f"AUC of each control with its interval; {count} of {len(rows)} passed. The table below "
@@ -127,7 +128,7 @@ def _detectors(audit):
 def _power(audit):
     power = audit["power"]
     primary = audit["detectors"][0]["auc"]
-    figure = audit_charts.power_curve(
+    figure = charts.power_curve(
         power["curve"], alpha=power["alpha"], detectable=power["detectable_auc"],
         measured=primary, title="What this many patients could show", power=power["power"],
     )  # fmt: skip

@@ -7,12 +7,12 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from ganfp_tf.reports import audit_words
-from ganfp_tf.reports.audit_glance import tiles
-from ganfp_tf.reports.audit_page import as_html, image
-from ganfp_tf.reports.audit_parts import RATES_NEED_LABELS
-from ganfp_tf.reports.audit_tables import UNREADABLE_SHOWN
-from ganfp_tf.reports.glossary import GLOSSARY, Linker, anchor
+from ganfp_tf.reports.audit import wording
+from ganfp_tf.reports.audit.glossary import GLOSSARY, Linker, anchor
+from ganfp_tf.reports.audit.overview import tiles
+from ganfp_tf.reports.audit.page import as_html, image
+from ganfp_tf.reports.audit.sections import RATES_NEED_LABELS
+from ganfp_tf.reports.audit.tables import UNREADABLE_SHOWN
 from ganfp_tf.reports.page import Picture
 from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, reference, suspects
 
@@ -182,10 +182,10 @@ def test_null_parts_are_sentences(pages):
     assert "What is lost without labels and reference No test can be made" in page["verdict"]
     for key, part in (("set", "glance"), ("images", "glance"), ("power", "power"),
                       ("share", "share"), ("epsilon", "epsilon")):  # fmt: skip
-        assert audit_words.MISSING[key] in page[part]
+        assert wording.MISSING[key] in page[part]
     assert "No AUC and no true positive rate can be given." in page["scores"]
     assert "none of these images has been tested" in page["riskiest"]
-    assert audit_words.UNLABELLED in page["patients"]
+    assert wording.UNLABELLED in page["patients"]
     assert "time peak memory" in page["detectors"] and "kappa" not in page["detectors"]
     assert "All files could be read." in page["data"]
 
@@ -196,7 +196,7 @@ def test_nothing_at_all_is_still_a_page():
     audit["data"] |= {"sizes": [], "digests": []}
     page = Page(as_html(audit, {}))
     for key in ("controls", "detectors", "riskiest"):
-        assert audit_words.MISSING[key] in page[key]
+        assert wording.MISSING[key] in page[key]
     assert not page.named("img")
 
 
@@ -257,18 +257,18 @@ def test_glossary_is_complete(pages):
     [(0.44, "0.4 s"), (14, "14 s"), (59.6, "1 min 0 s"), (412, "6 min 52 s"), (7500, "2 h 5 min")],
 )
 def test_duration(seconds, text):
-    assert audit_words.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
 def test_words():
-    assert audit_words.moment("2026-11-24T21:00:00+01:00") == "2026-11-24 20:00 UTC"
-    assert audit_words.moment("yesterday") == "yesterday"
-    assert [audit_words.p_phrase(p) for p in (0.0001, 0.034, None)] == [
+    assert wording.moment("2026-11-24T21:00:00+01:00") == "2026-11-24 20:00 UTC"
+    assert wording.moment("yesterday") == "yesterday"
+    assert [wording.p_phrase(p) for p in (0.0001, 0.034, None)] == [
         "p < .001", "p = .034", "p not known"
     ]  # fmt: skip
-    assert [audit_words.per_cent(share) for share in (0.1, 0.001, 0.975)] == [
+    assert [wording.per_cent(share) for share in (0.1, 0.001, 0.975)] == [
         "10%", "0.1%", "97.5%"
     ]  # fmt: skip
-    assert audit_words.interval(None) == "\u2013"
-    assert "reference images of 62 patients" in audit_words.question(reference())
-    assert audit_words.question(evil()).startswith("Do 5,000 generated images give away")
+    assert wording.interval(None) == "\u2013"
+    assert "reference images of 62 patients" in wording.question(reference())
+    assert wording.question(evil()).startswith("Do 5,000 generated images give away")

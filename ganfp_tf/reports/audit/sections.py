@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from ganfp_tf.reports import audit_tables
-from ganfp_tf.reports.audit_words import (
+from ganfp_tf.reports.audit import tables as audit_tables
+from ganfp_tf.reports.audit.wording import (
     KINDS,
     MISSING,
     amount,

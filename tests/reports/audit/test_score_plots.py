@@ -8,8 +8,9 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from ganfp_tf.reports import audit_plots, canvas
-from ganfp_tf.reports.audit_charts import MARKS
+from ganfp_tf.reports import canvas
+from ganfp_tf.reports.audit import score_plots
+from ganfp_tf.reports.audit.charts import MARKS
 
 NASTY = "a_$x$ <script>alert(1)</script>\nb\ud800"
 NAMES = {"suspect": "suspects", "reference": "reference", "sibling": "siblings"}
@@ -63,7 +64,7 @@ def overlaps(figure, renderer):
 def test_log_roc_has_log_axes_zero_at_the_floor_and_a_band():
     grid = np.array([0.0, 0.1, 0.5, 1.0])
     tpr, low, high = np.array([[0.0, 0.3, 0.6, 1.0], [0, 0.2, 0.5, 1], [0.1, 0.4, 0.7, 1]])
-    figure = audit_plots.log_roc(
+    figure = score_plots.log_roc(
         [("primary", grid, tpr, low, high, False), ("blind", grid, grid, None, None, True)],
         title="T", note="N", floor=(0.05, 0.02),
     )  # fmt: skip
@@ -87,24 +88,24 @@ def test_log_roc_has_log_axes_zero_at_the_floor_and_a_band():
 
 @pytest.mark.parametrize("negatives", [1, 3, 5000])
 def test_log_roc_of_many_and_of_few(negatives):
-    grid = audit_plots.rate_grid(negatives)
+    grid = score_plots.rate_grid(negatives)
     nothing = np.full(len(grid), np.nan)
     curves = [(NASTY, grid, grid, None, None, False), ("_b", *[grid, *[nothing] * 3], False)]
-    figure = audit_plots.log_roc(curves, title=NASTY, floor=0.5 / negatives)
+    figure = score_plots.log_roc(curves, title=NASTY, floor=0.5 / negatives)
     assert drawn(figure)
     assert "a_$x$ <script>" in texts(figure) and "_b (not defined)" in texts(figure)
-    assert drawn(audit_plots.log_roc([], title="", floor=0.5 / negatives))
+    assert drawn(score_plots.log_roc([], title="", floor=0.5 / negatives))
 
 
 def test_log_roc_refuses_a_floor_of_zero():
     with pytest.raises(ValueError, match=r"floor must lie between 0 and 1. Received: floor=0"):
-        audit_plots.log_roc([], title="", floor=0)
+        score_plots.log_roc([], title="", floor=0)
 
 
 def test_scores_by_image_draws_each_image_once_and_fills_the_flagged():
     groups = ["suspect"] * 3 + ["reference"] * 4
     scores = [3.0, 1.0, np.nan, 0.0, 1.0, 2.0, 3.0]
-    figure = audit_plots.scores_by_image(
+    figure = score_plots.scores_by_image(
         groups, scores, threshold=2.5, flagged=[1, 0, 0, 0, 0, 0, 0], title="T", names=NAMES
     )
     found = dots(figure)
@@ -120,7 +121,7 @@ def test_scores_by_image_draws_each_image_once_and_fills_the_flagged():
 
 
 def test_dots_of_equal_score_stand_apart_and_in_their_row():
-    figure = audit_plots.scores_by_image(
+    figure = score_plots.scores_by_image(
         ["suspect"] * 9, np.ones(9), threshold=float("nan"), flagged=None, title="", names=NAMES
     )
     heights = [float(y) for _, y, _ in dots(figure)]
@@ -132,7 +133,7 @@ def test_dots_of_equal_score_stand_apart_and_in_their_row():
 @pytest.mark.parametrize("spread", [0.0, 1.0, 1e9])
 def test_scores_of_any_number_and_spread_are_drawn(count, spread):
     scores = spread * np.random.default_rng(0).normal(size=2 * count)
-    figure = audit_plots.scores_by_image(
+    figure = score_plots.scores_by_image(
         np.repeat(["a", "b"], count), scores, threshold=np.inf, flagged=scores > 2,
         title=NASTY, names={"a": NASTY, "b": "b"},
     )  # fmt: skip
@@ -142,17 +143,17 @@ def test_scores_of_any_number_and_spread_are_drawn(count, spread):
 
 def test_scores_by_image_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"of one length. Received: 1, 2, 2"):
-        audit_plots.scores_by_image(
+        score_plots.scores_by_image(
             ["a"], [1, 2], threshold=None, flagged=None, title="", names={"a": "a"}
         )
     with pytest.raises(ValueError, match=r"needs a name. Received: \['b'\]"):
-        audit_plots.scores_by_image(
+        score_plots.scores_by_image(
             ["b"], [1], threshold=None, flagged=None, title="", names={"a": "a"}
         )
 
 
 def test_power_curve_marks_what_can_be_found_and_what_was_measured():
-    figure = audit_plots.power_curve(
+    figure = score_plots.power_curve(
         [[0.5, 0.05], [0.6, 0.5], [0.7, 0.9]], alpha=0.05, detectable=0.67,
         measured={"value": 0.42, "low": 0.3, "high": 0.55}, title="T", note="N",
     )  # fmt: skip
@@ -172,7 +173,7 @@ def test_power_curve_marks_what_can_be_found_and_what_was_measured():
     [None, {"value": None, "low": None, "high": None}, {"value": 1.0, "low": None, "high": None}],
 )
 def test_power_that_is_not_known_is_said(detectable, measured):
-    figure = audit_plots.power_curve(
+    figure = score_plots.power_curve(
         [], alpha=0.05, detectable=detectable, measured=measured, title=NASTY
     )
     assert drawn(figure) and "not known" in texts(figure)
@@ -190,7 +191,7 @@ CONTROLS = [
 
 
 def test_controls_are_marked_by_sign_and_word_and_have_their_region():
-    figure = audit_plots.controls_chart(CONTROLS, title="T")
+    figure = score_plots.controls_chart(CONTROLS, title="T")
     written = texts(figure)
     for text in (
         "✓ passed: Members split (negative)",
@@ -211,12 +212,12 @@ def test_controls_are_marked_by_sign_and_word_and_have_their_region():
 
 def test_controls_long_nasty_and_none():
     rows = [(NASTY * 4, "positive", 1.0, 1.0, 1.0, True), ("x", "negative", 0.0, None, None, False)]
-    figure = audit_plots.controls_chart(rows, title=NASTY)
+    figure = score_plots.controls_chart(rows, title=NASTY)
     assert drawn(figure) and "<script>" in texts(figure)
-    figure = audit_plots.controls_chart([], title="")
+    figure = score_plots.controls_chart([], title="")
     assert drawn(figure) and "no control was run" in texts(figure)
     with pytest.raises(ValueError, match=r"negative, positive. Received: \['neutral'\]"):
-        audit_plots.controls_chart([("x", "neutral", None, None, None, None)], title="")
+        score_plots.controls_chart([("x", "neutral", None, None, None, None)], title="")
 
 
 def test_the_font_has_the_marks():
@@ -225,20 +226,20 @@ def test_the_font_has_the_marks():
 
 
 def test_texts_do_not_overlap_and_stay_within_the_picture():
-    grid = audit_plots.rate_grid(200)
+    grid = score_plots.rate_grid(200)
     long = "distance to the nearest generated image in the space of the network, xx"
     note = "200 suspects of 100 patients against 200 reference images of 100 patients, 95% interval"
     rows = [(long, kind, 0.6, 0.5, 0.7, True) for kind in ("negative", "positive") * 4]
     figures = [
-        audit_plots.log_roc(
+        score_plots.log_roc(
             [(long, grid, grid, None, None, False)] * 4, title=long, note=note, floor=0.0025
         ),
-        audit_plots.controls_chart(rows, title=long, note=note),
-        audit_plots.power_curve(
+        score_plots.controls_chart(rows, title=long, note=note),
+        score_plots.power_curve(
             [[0.5, 0.05], [1, 1]], alpha=0.05, detectable=0.7, title=long, note=note,
             measured={"value": 0.55, "low": 0.5, "high": 0.6},
         ),
-        audit_plots.scores_by_image(
+        score_plots.scores_by_image(
             np.repeat(list(NAMES), 200), np.random.default_rng(0).normal(size=600), title=long,
             threshold=1.0, flagged=None, note=note, names=NAMES,
         ),
@@ -258,7 +259,7 @@ def test_texts_do_not_overlap_and_stay_within_the_picture():
 def test_the_same_picture_has_the_same_bytes():
     def png():
         scores = np.random.default_rng(1).normal(size=50)
-        figure = audit_plots.scores_by_image(
+        figure = score_plots.scores_by_image(
             np.repeat(["suspect", "reference"], 25), scores, threshold=0.5, flagged=scores > 1,
             title="T", names=NAMES,
         )  # fmt: skip

@@ -7,8 +7,8 @@ import pytest
 
 from ganfp_tf.audit.verdict import HEADLINES
 from ganfp_tf.config import Config
-from ganfp_tf.reports.audit_card import audit_card, command, escaped
-from ganfp_tf.reports.audit_words import SYMBOLS
+from ganfp_tf.reports.audit.card import audit_card, command, escaped
+from ganfp_tf.reports.audit.wording import SYMBOLS
 from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, not_trustworthy, suspects
 
 

@@ -2,10 +2,10 @@
 
 import struct
 
-from ganfp_tf.reports import audit_words
-from ganfp_tf.reports.audit_glance import tiles
-from ganfp_tf.reports.audit_parts import parts
-from ganfp_tf.reports.glossary import GLOSSARY, Linker, anchor
+from ganfp_tf.reports.audit import wording
+from ganfp_tf.reports.audit.glossary import GLOSSARY, Linker, anchor
+from ganfp_tf.reports.audit.overview import tiles
+from ganfp_tf.reports.audit.sections import parts
 from ganfp_tf.reports.page import data_uri, png, templates
 
 DPI = 150  # of `write_png`
@@ -27,16 +27,16 @@ def as_html(audit, pictures):
     environment = templates()
     environment.filters |= {
         "linked": Linker(), "image": image, "anchor": anchor,
-        "number": audit_words.number, "p_phrase": audit_words.p_phrase,
-        "moment": audit_words.moment,
+        "number": wording.number, "p_phrase": wording.p_phrase,
+        "moment": wording.moment,
     }  # fmt: skip
-    word, headline = audit_words.verdict_words(audit["verdict"])
+    word, headline = wording.verdict_words(audit["verdict"])
     gate = audit["gate"]
     return environment.get_template("audit.html").render(
         audit=audit, verdict=audit["verdict"], word=word,
-        headline=headline, audited=audit_words.audited(audit), question=audit_words.question(audit),
-        failed=audit_words.failed_titles(audit), tiles=tiles(audit), parts=parts(audit, pictures),
-        gate=audit_words.gate_sentence(gate) if audit_words.gate_asked(gate) else "",
+        headline=headline, audited=wording.audited(audit), question=wording.question(audit),
+        failed=wording.failed_titles(audit), tiles=tiles(audit), parts=parts(audit, pictures),
+        gate=wording.gate_sentence(gate) if wording.gate_asked(gate) else "",
         glossary=GLOSSARY,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ganfp_tf.reports.audit_charts import WIDTH, controls_chart, power_curve, wrapped
+from ganfp_tf.reports.audit.charts import WIDTH, controls_chart, power_curve, wrapped
 from ganfp_tf.reports.canvas import (
     DASHED,
     FOURTH,

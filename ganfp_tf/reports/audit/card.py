@@ -5,7 +5,7 @@ import re
 import shlex
 
 from ganfp_tf.config import Config
-from ganfp_tf.reports import audit_words as words
+from ganfp_tf.reports.audit import wording as words
 from ganfp_tf.reports.tables import escape_markdown, printable
 
 SCHEMA_ID = "urn:ganfp:audit:1"  # of audit.json
