@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf.reports import curves
+from ganfp_tf.reports.benchmark import curves
 from ganfp_tf.reports.canvas import QUIET, to_rgb
 
 NAN = float("nan")

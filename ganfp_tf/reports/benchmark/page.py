@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.reports import benchmark_controls, curves
-from ganfp_tf.reports.curves import METRICS, PANEL
+from ganfp_tf.reports.benchmark import controls, curves
+from ganfp_tf.reports.benchmark.curves import METRICS, PANEL
 from ganfp_tf.reports.page import Picture, Section
 from ganfp_tf.reports.tables import format_p
 from ganfp_tf.reports.words import counted, listed, span
@@ -46,7 +46,7 @@ def sections(frame, *, confidence, planned):
         *(_curve(own, metric, confidence) for metric in SHOWN if len(own)),
         _spread(own),
         _unrelated(own, unrelated, confidence),
-        *benchmark_controls.sections(frame, own, confidence),
+        *controls.sections(frame, own, confidence),
         *(_by_members(own, metric, confidence) for metric in SHOWN if len(own)),
         _table(frame),
         _method(confidence),
@@ -167,7 +167,7 @@ def _curve(own, metric, confidence):
         text.append(f"No {of.title} is defined, and no point drawn, for {named}.")
     if own["victim"].nunique() == 1 and own["detector"].nunique() > FEW:
         # Curves of so many detectors over a single N would be a thicket.
-        picture = None if of.percent else benchmark_controls.ranking(own, confidence)
+        picture = None if of.percent else controls.ranking(own, confidence)
     elif own[metric].notna().any():
         note = f"point: victim; bar: {confidence:.0%} interval over its patients; line: seeds' mean"
         note += "; dashed grey: blind baselines" if own["control"].any() else ""

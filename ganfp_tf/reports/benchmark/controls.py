@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.reports import curves
 from ganfp_tf.reports.bars import auc_chart
-from ganfp_tf.reports.curves import PANEL
+from ganfp_tf.reports.benchmark import curves
+from ganfp_tf.reports.benchmark.curves import PANEL
 from ganfp_tf.reports.page import Picture, Section
 from ganfp_tf.reports.tables import format_interval, format_number
 from ganfp_tf.reports.words import counted

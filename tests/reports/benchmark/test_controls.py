@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ganfp_tf.reports import benchmark
+from ganfp_tf.reports.benchmark import page
 from ganfp_tf.reports.page import as_html, as_markdown
 
 NAN = float("nan")
@@ -38,7 +38,7 @@ def page_of(*rows):
         | {"done": True}
         for line in {line["victim"]: line for line in rows}.values()
     ]
-    return benchmark.sections(pd.DataFrame(list(rows)), confidence=0.95, planned=planned)
+    return page.sections(pd.DataFrame(list(rows)), confidence=0.95, planned=planned)
 
 
 def section(parts, start):
@@ -57,7 +57,7 @@ def test_a_frame_without_the_columns_has_none_of_the_parts():
     assert [sum(part.title.startswith(start) for part in whole) for start in NEW] == [1, 1, 1, 1]
     frame = pd.DataFrame([row("calibrated_pixels"), row("stack")])
     for old in (frame.drop(columns=gone), frame.assign(**dict.fromkeys(gone))):
-        parts = benchmark.sections(old, confidence=0.95, planned=[])
+        parts = page.sections(old, confidence=0.95, planned=[])
         assert not [part for part in parts if part.title.startswith(NEW)]
 
 

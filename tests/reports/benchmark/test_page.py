@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from ganfp_tf.reports import benchmark
+from ganfp_tf.reports.benchmark import page
 from ganfp_tf.reports.page import as_html, as_markdown
 
 NAN = float("nan")
@@ -38,7 +38,7 @@ def plan_of(rows, extra=()):
 
 def page_of(rows, planned=None):
     planned = plan_of(rows) if planned is None else planned
-    return benchmark.sections(pd.DataFrame(rows), confidence=0.95, planned=planned)
+    return page.sections(pd.DataFrame(rows), confidence=0.95, planned=planned)
 
 
 def section(parts, start):
@@ -138,11 +138,11 @@ def test_what_was_run_and_what_was_not():
 
 def test_nothing_measured_yet():
     for frame in (pd.DataFrame(), pd.DataFrame(columns=list(row()))):
-        parts = benchmark.sections(frame, confidence=0.95, planned=plan_of([], [row()]))
+        parts = page.sections(frame, confidence=0.95, planned=plan_of([], [row()]))
         assert parts[0].text == ("No victim has been measured yet.",)
         assert parts[1].text == ("Done: 0 of 1 planned victim.",)
         as_html("t", parts)
-    parts = benchmark.sections(pd.DataFrame(), confidence=0.95, planned=[])
+    parts = page.sections(pd.DataFrame(), confidence=0.95, planned=[])
     assert parts[1].text == ("No victim is planned.",)
 
 
@@ -263,7 +263,7 @@ def test_many_detectors_on_one_victim_are_ranked_in_a_picture_of_their_own(monke
         seen["rows"], seen["title"] = rows, title
         return "figure"
 
-    monkeypatch.setattr(benchmark.benchmark_controls, "auc_chart", draw)
+    monkeypatch.setattr(page.benchmark_controls, "auc_chart", draw)
     rows = [row(auc=0.5 + 0.04 * n, detector="pixels", title=f"d{n}") for n in range(8)]
     rows = [line | {"detector": f"d{n}"} for n, line in enumerate(rows)]
     rows.append(row(detector="blind", auc=0.49))
