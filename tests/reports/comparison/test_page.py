@@ -6,8 +6,8 @@ import types
 import pandas as pd
 import pytest
 
-from ganfp_tf.reports import comparison
-from ganfp_tf.reports.compared import Row, as_frame
+from ganfp_tf.reports.comparison import page
+from ganfp_tf.reports.comparison.rows import Row, as_frame
 from ganfp_tf.reports.page import as_html, as_markdown
 
 FIGURES = (
@@ -46,7 +46,7 @@ def make_row(name="resnet50", p=0.4, auc=0.55, pretrained=True, **changes):
 
 
 def page_of(rows, folds=5):
-    return comparison.sections(rows, data="Measured on X.", folds=folds, confidence=0.95)
+    return page.sections(rows, data="Measured on X.", folds=folds, confidence=0.95)
 
 
 @pytest.mark.parametrize(

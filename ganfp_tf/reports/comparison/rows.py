@@ -4,7 +4,7 @@ import dataclasses
 
 import pandas as pd
 
-from ganfp_tf.reports import paper
+from ganfp_tf.reports.comparison import paper
 
 CROSSED, TEST, PAIRS, TRAIN = "images_cross_fitted", "images_test", "pairs_test", "images_train"
 
