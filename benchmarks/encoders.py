@@ -40,7 +40,7 @@ import tensorflow as tf
 
 from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.siamese import compiled
-from ganfp_tf.reports.tables import text_table
+from ganfp_tf.reports.render.tables import text_table
 
 IN_TIMM = {
     "resnet50": "resnet50",

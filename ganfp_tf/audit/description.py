@@ -12,7 +12,7 @@ from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors.spaces.base import PIXELS
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
-from ganfp_tf.reports.words import counted
+from ganfp_tf.reports.render.words import counted
 
 RISKIEST = 8
 NEAREST = 3

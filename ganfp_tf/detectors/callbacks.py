@@ -11,7 +11,7 @@ from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import plots
+from ganfp_tf.reports.render import plots
 from ganfp_tf.statistics.metrics import auc
 
 

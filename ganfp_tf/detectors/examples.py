@@ -7,8 +7,8 @@ from ganfp_tf.data import decode
 from ganfp_tf.data.images import read_image
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
-from ganfp_tf.reports import plots
-from ganfp_tf.reports.tables import markdown_table
+from ganfp_tf.reports.render import plots
+from ganfp_tf.reports.render.tables import markdown_table
 
 EXAMPLES = 8  # pairs in the example batch
 POINTS = 256  # images of each role in the projector

@@ -11,9 +11,9 @@ from ganfp_tf.audit import controls, description, measure, metrics, verdict
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.pixels import contents
-from ganfp_tf.reports import canvas
 from ganfp_tf.reports.audit import card, method, page, pictures
 from ganfp_tf.reports.audit.card import SCHEMA_ID
+from ganfp_tf.reports.render import canvas
 from ganfp_tf.statistics.evaluation import ALPHA
 
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")

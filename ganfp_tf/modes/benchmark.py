@@ -17,9 +17,9 @@ from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.cross_fitting import FOLDS, cross_fitted_scores
-from ganfp_tf.reports import canvas, page, tables
 from ganfp_tf.reports.benchmark import page as report
 from ganfp_tf.reports.benchmark.controls import AGAINST
+from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within

@@ -6,9 +6,9 @@ import json
 from ganfp_tf import files, jobs, runs
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import canvas, page, tables
 from ganfp_tf.reports.comparison import page as comparison
 from ganfp_tf.reports.comparison.rows import CROSSED, Row, as_frame
+from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.systems import full_system, plan

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ganfp_tf import files, runs
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.runtime import prepare_runtime
-from ganfp_tf.reports import canvas, mosaic
+from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.reports.tensorboard import open_log
 from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim
 from ganfp_tf.simulation.fidelity import Fidelity

@@ -8,8 +8,8 @@ from ganfp_tf import files, progress, runs
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.models.runtime import prepare_runtime
-from ganfp_tf.reports import canvas, page
 from ganfp_tf.reports import speed as report
+from ganfp_tf.reports.render import canvas, page
 from ganfp_tf.speed import encoders, machine, pairs, scoring, training
 from ganfp_tf.speed.subject import make_subject
 from ganfp_tf.speed.timing import Extent, Ledger

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from ganfp_tf.reports.canvas import UNUSED, USED, headline, styled
+from ganfp_tf.reports.render.canvas import UNUSED, USED, headline, styled
 
 
 @styled

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ganfp_tf.reports import plots
+from ganfp_tf.reports.render import plots
 
 
 def of_scores(frame, title, evaluation):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.files import atomic_path, write_text
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 
 LARGEST_SPRITE = 8192  # pixels a side: the largest texture the projector loads
 

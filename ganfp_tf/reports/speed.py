@@ -5,9 +5,9 @@ import dataclasses
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ganfp_tf.reports.canvas import DASHED, INK, QUIET, THIRD, UNUSED, USED, styled, titled
-from ganfp_tf.reports.page import Picture, Section
-from ganfp_tf.reports.tables import NOTHING, text_table
+from ganfp_tf.reports.render.canvas import DASHED, INK, QUIET, THIRD, UNUSED, USED, styled, titled
+from ganfp_tf.reports.render.page import Picture, Section
+from ganfp_tf.reports.render.tables import NOTHING, text_table
 
 TITLE = "Speed of every part on this machine"
 HEADERS = ("figure", "median", "unit", "quartiles", "repeats", "ratio")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ganfp_tf import progress
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import canvas, mosaic
+from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.simulation import sampling
 
 SHOWN = 40  # samples in the grid, five rows of eight

@@ -16,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ganfp_tf.reports.audit.page import as_html
-from ganfp_tf.reports.page import Picture
+from ganfp_tf.reports.render.page import Picture
 from tests.helpers.audit_example import KINDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

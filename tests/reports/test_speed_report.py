@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.reports import page, speed
-from ganfp_tf.reports.canvas import to_rgb
+from ganfp_tf.reports import speed
+from ganfp_tf.reports.render import page
+from ganfp_tf.reports.render.canvas import to_rgb
 from ganfp_tf.speed.timing import Figure
 
 FIGURES = [

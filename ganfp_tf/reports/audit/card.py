@@ -6,7 +6,7 @@ import shlex
 
 from ganfp_tf.config import Config
 from ganfp_tf.reports.audit import wording as words
-from ganfp_tf.reports.tables import escape_markdown, printable
+from ganfp_tf.reports.render.tables import escape_markdown, printable
 
 SCHEMA_ID = "urn:ganfp:audit:1"  # of audit.json
 # What renderers make a link, a mention or a formula of without any bracket.

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     LINE,
     QUIET,
@@ -18,7 +18,7 @@ from ganfp_tf.reports.canvas import (
     styled,
     titled,
 )
-from ganfp_tf.reports.tables import format_interval, printable
+from ganfp_tf.reports.render.tables import format_interval, printable
 
 WIDTH = 6.4  # inches; the writing can still be read at the width of a phone
 SHADE = "#E4E4E4"

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from PIL import Image
 
-from ganfp_tf.reports.canvas import LINE, QUIET, UNUSED, USED, headline, styled
-from ganfp_tf.reports.tables import format_p, printable
+from ganfp_tf.reports.render.canvas import LINE, QUIET, UNUSED, USED, headline, styled
+from ganfp_tf.reports.render.tables import format_p, printable
 
 NEAREST = 3  # generated images an entry
 SIDE, GAP = 1.5, 0.14  # inches

@@ -4,7 +4,7 @@ import re
 
 import markupsafe
 
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 
 GLOSSARY = {
     "membership inference": "Finding out whether a given image was among those a model was trained "

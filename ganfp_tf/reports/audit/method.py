@@ -1,6 +1,6 @@
 """What an audit says of itself: method, limits, and why a control failed."""
 
-from ganfp_tf.reports.tables import format_interval, format_p
+from ganfp_tf.reports.render.tables import format_interval, format_p
 
 
 def method(case):

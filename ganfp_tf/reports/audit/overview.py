@@ -13,7 +13,7 @@ from ganfp_tf.reports.audit.wording import (
     primary,
     typeset,
 )
-from ganfp_tf.reports.tables import NOTHING
+from ganfp_tf.reports.render.tables import NOTHING
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from ganfp_tf.reports.audit import wording
 from ganfp_tf.reports.audit.glossary import GLOSSARY, Linker, anchor
 from ganfp_tf.reports.audit.overview import tiles
 from ganfp_tf.reports.audit.sections import parts
-from ganfp_tf.reports.page import data_uri, png, templates
+from ganfp_tf.reports.render.page import data_uri, png, templates
 
 DPI = 150  # of `write_png`
 CSS_PIXELS = 96  # an inch

@@ -4,11 +4,11 @@ import numpy as np
 
 from ganfp_tf.audit.description import names_of
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
-from ganfp_tf.reports import bars
 from ganfp_tf.reports.audit import charts, gallery, score_plots
-from ganfp_tf.reports.page import Picture
-from ganfp_tf.reports.tables import format_number
-from ganfp_tf.reports.words import counted
+from ganfp_tf.reports.render import bars
+from ganfp_tf.reports.render.page import Picture
+from ganfp_tf.reports.render.tables import format_number
+from ganfp_tf.reports.render.words import counted
 from ganfp_tf.statistics.roc_bands import rate_grid, roc_band
 
 BESIDE = 2  # further detectors in the ROC, without a band

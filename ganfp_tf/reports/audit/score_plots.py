@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ganfp_tf.reports.audit.charts import WIDTH, controls_chart, power_curve, wrapped
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     FOURTH,
     INK,
@@ -24,7 +24,7 @@ from ganfp_tf.reports.canvas import (
     styled,
     titled,
 )
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 from ganfp_tf.statistics.roc_bands import rate_grid, roc_band
 
 __all__ = [

@@ -16,7 +16,7 @@ from ganfp_tf.reports.audit.wording import (
     per_cent,
     primary,
 )
-from ganfp_tf.reports.page import Picture
+from ganfp_tf.reports.render.page import Picture
 
 RATES_NEED_LABELS = (
     "True positive rates, kappa, accuracy and F1 cannot be given: without labels it is not known "

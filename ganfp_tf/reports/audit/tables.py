@@ -14,7 +14,7 @@ from ganfp_tf.reports.audit.wording import (
     per_cent,
     typeset,
 )
-from ganfp_tf.reports.tables import NOTHING
+from ganfp_tf.reports.render.tables import NOTHING
 
 DASH = typeset(NOTHING)
 UNREADABLE_SHOWN = 50

@@ -4,8 +4,8 @@ import datetime
 import re
 
 from ganfp_tf.audit.verdict import HEADLINES
-from ganfp_tf.reports.tables import NOTHING, format_interval, format_number, format_p
-from ganfp_tf.reports.words import counted
+from ganfp_tf.reports.render.tables import NOTHING, format_interval, format_number, format_p
+from ganfp_tf.reports.render.words import counted
 
 # Code of a verdict -> a symbol beside its words, so that colour is not needed.
 SYMBOLS = {

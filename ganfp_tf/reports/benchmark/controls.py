@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.reports.bars import auc_chart
 from ganfp_tf.reports.benchmark import curves
 from ganfp_tf.reports.benchmark.curves import PANEL
-from ganfp_tf.reports.page import Picture, Section
-from ganfp_tf.reports.tables import format_interval, format_number
-from ganfp_tf.reports.words import counted
+from ganfp_tf.reports.render.bars import auc_chart
+from ganfp_tf.reports.render.page import Picture, Section
+from ganfp_tf.reports.render.tables import format_interval, format_number
+from ganfp_tf.reports.render.words import counted
 
 AGAINST = "calibrated_pixels"  # the plainest of the strong attacks, which others are set against
 HALVES = {"members_auc": "members", "non_members_auc": "non-members"}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     FOURTH,
     INK,
@@ -21,7 +21,7 @@ from ganfp_tf.reports.canvas import (
     headline,
     styled,
 )
-from ganfp_tf.reports.tables import format_interval, format_number, printable
+from ganfp_tf.reports.render.tables import format_interval, format_number, printable
 
 
 @dataclasses.dataclass(frozen=True)

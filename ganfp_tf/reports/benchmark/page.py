@@ -5,9 +5,9 @@ import pandas as pd
 
 from ganfp_tf.reports.benchmark import controls, curves
 from ganfp_tf.reports.benchmark.curves import METRICS, PANEL
-from ganfp_tf.reports.page import Picture, Section
-from ganfp_tf.reports.tables import format_p
-from ganfp_tf.reports.words import counted, listed, span
+from ganfp_tf.reports.render.page import Picture, Section
+from ganfp_tf.reports.render.tables import format_p
+from ganfp_tf.reports.render.words import counted, listed, span
 from ganfp_tf.statistics.multiple import holm
 
 ALPHA = 0.05

@@ -4,11 +4,11 @@ import dataclasses
 
 import pandas as pd
 
-from ganfp_tf.reports import bars
 from ganfp_tf.reports.comparison import paper
 from ganfp_tf.reports.comparison.rows import PAIRS, TRAIN
-from ganfp_tf.reports.page import Picture, Section
-from ganfp_tf.reports.tables import format_interval, format_number, format_p
+from ganfp_tf.reports.render import bars
+from ganfp_tf.reports.render.page import Picture, Section
+from ganfp_tf.reports.render.tables import format_interval, format_number, format_p
 from ganfp_tf.statistics.multiple import holm
 
 ALPHA = 0.05

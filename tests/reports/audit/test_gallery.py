@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ganfp_tf.audit.riskiest import Entry
-from ganfp_tf.reports import canvas
 from ganfp_tf.reports.audit import gallery
+from ganfp_tf.reports.render import canvas
 
 RNG = np.random.default_rng(0)
 NASTY = "folder/$a$ <script>alert(1)</script>\nof a long name_0123.png"

@@ -13,7 +13,7 @@ from ganfp_tf.reports.audit.overview import tiles
 from ganfp_tf.reports.audit.page import as_html, image
 from ganfp_tf.reports.audit.sections import RATES_NEED_LABELS
 from ganfp_tf.reports.audit.tables import UNREADABLE_SHOWN
-from ganfp_tf.reports.page import Picture
+from ganfp_tf.reports.render.page import Picture
 from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, reference, suspects
 
 VOID = {"meta", "img", "path", "circle", "br"}

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from ganfp_tf.reports import canvas
 from ganfp_tf.reports.audit import score_plots
 from ganfp_tf.reports.audit.charts import MARKS
+from ganfp_tf.reports.render import canvas
 
 NASTY = "a_$x$ <script>alert(1)</script>\nb\ud800"
 NAMES = {"suspect": "suspects", "reference": "reference", "sibling": "siblings"}

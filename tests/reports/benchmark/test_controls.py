@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ganfp_tf.reports.benchmark import page
-from ganfp_tf.reports.page import as_html, as_markdown
+from ganfp_tf.reports.render.page import as_html, as_markdown
 
 NAN = float("nan")
 TITLES = {

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ganfp_tf.reports.benchmark import curves
-from ganfp_tf.reports.canvas import QUIET, to_rgb
+from ganfp_tf.reports.render.canvas import QUIET, to_rgb
 
 NAN = float("nan")
 

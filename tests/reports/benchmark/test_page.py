@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from ganfp_tf.reports.benchmark import page
-from ganfp_tf.reports.page import as_html, as_markdown
+from ganfp_tf.reports.render.page import as_html, as_markdown
 
 NAN = float("nan")
 TITLES = {"pixels": "Nearest distance", "siamese": "Siamese network", "blind": "Blind | statistics"}

@@ -8,7 +8,7 @@ import pytest
 
 from ganfp_tf.reports.comparison import page
 from ganfp_tf.reports.comparison.rows import Row, as_frame
-from ganfp_tf.reports.page import as_html, as_markdown
+from ganfp_tf.reports.render.page import as_html, as_markdown
 
 FIGURES = (
     "auc", "auc_within", "tpr_at_10_fpr", "tpr_at_5_fpr", "tpr_at_1_fpr", "kappa", "accuracy",

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from ganfp_tf.reports import tables
 from ganfp_tf.reports.comparison import paper
+from ganfp_tf.reports.render import tables
 from ganfp_tf.statistics.metrics import binary_metrics
 
 PRINTED = """

@@ -7,7 +7,7 @@ image at all, gives a picture that says so.
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     INK,
     LINE,
@@ -19,7 +19,7 @@ from ganfp_tf.reports.canvas import (
     titled,
     to_rgb,
 )
-from ganfp_tf.reports.panels import pairs, training_curves
+from ganfp_tf.reports.render.panels import pairs, training_curves
 
 __all__ = [
     "confusion",

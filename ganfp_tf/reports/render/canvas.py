@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ganfp_tf.files import atomic_path
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 
 # Vermillion, blue, green and purple of the Okabe-Ito palette: colour-blind readers can tell them
 # apart, and vermillion and blue differ in grey print.

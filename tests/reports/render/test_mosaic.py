@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from ganfp_tf.reports import canvas, mosaic
+from ganfp_tf.reports.render import canvas, mosaic
 
 
 def page(figure):

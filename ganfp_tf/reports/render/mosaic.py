@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ganfp_tf.reports import canvas
+from ganfp_tf.reports.render import canvas
 
 
 @canvas.styled

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     FOURTH,
     LINE,
@@ -18,7 +18,7 @@ from ganfp_tf.reports.canvas import (
     headline,
     styled,
 )
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 
 
 @styled

@@ -6,7 +6,7 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from ganfp_tf.reports.page import Picture, Section, as_html, as_markdown
+from ganfp_tf.reports.render.page import Picture, Section, as_html, as_markdown
 
 EVIL = '<script>alert("x")</script> & [a](b) | `c`'
 

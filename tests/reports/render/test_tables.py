@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganfp_tf.reports import tables
+from ganfp_tf.reports.render import tables
 
 FIGURES = {
     "n": {"value": 40, "low": None, "high": None},

@@ -1,6 +1,6 @@
 import pytest
 
-from ganfp_tf.reports.words import counted, listed, span
+from ganfp_tf.reports.render.words import counted, listed, span
 
 
 def test_nouns_follow_their_number():

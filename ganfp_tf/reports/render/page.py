@@ -6,8 +6,8 @@ import io
 
 import jinja2
 
-from ganfp_tf.reports.canvas import write_png
-from ganfp_tf.reports.tables import escape_markdown, markdown_table, printable
+from ganfp_tf.reports.render.canvas import write_png
+from ganfp_tf.reports.render.tables import escape_markdown, markdown_table, printable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from ganfp_tf.reports import plots
+from ganfp_tf.reports.render import plots
 
 LABELS = np.array([1, 1, 0, 1, 0, 0, 1, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.7, 0.4, 0.3, 0.2, 0.1])
@@ -171,7 +171,7 @@ def test_the_callers_settings_stay():
 
 def test_neither_pyplot_nor_tensorflow_is_imported():
     code = (
-        "import sys, ganfp_tf.reports.plots, ganfp_tf.reports.tables;"
+        "import sys, ganfp_tf.reports.render.plots, ganfp_tf.reports.tables;"
         "print([name for name in ('matplotlib.pyplot', 'tensorflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ganfp_tf.reports import bars
-from ganfp_tf.reports.canvas import UNUSED, to_rgb
+from ganfp_tf.reports.render import bars
+from ganfp_tf.reports.render.canvas import UNUSED, to_rgb
 
 
 def lines_of(axes):

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from ganfp_tf.reports.canvas import (
+from ganfp_tf.reports.render.canvas import (
     DASHED,
     FOURTH,
     INK,
@@ -18,7 +18,7 @@ from ganfp_tf.reports.canvas import (
     styled,
     titled,
 )
-from ganfp_tf.reports.tables import printable
+from ganfp_tf.reports.render.tables import printable
 
 # The four figures of the paper's Table 1 and Figure 4.
 PAIR_FIGURES = {"f1": ("F1", USED), "precision": ("precision", UNUSED),
