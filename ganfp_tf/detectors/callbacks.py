@@ -1,7 +1,6 @@
 """What happens at the end of an epoch: validation, logs, the best weights, early stopping."""
 
 import math
-import time
 
 import keras
 import numpy as np
@@ -11,7 +10,6 @@ from ganfp_tf.detectors import material as materials
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports.render import plots
 from ganfp_tf.statistics.metrics import auc
 
 
@@ -134,48 +132,6 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
-
-
-class Logging(keras.callbacks.Callback):
-    """Writes the curves and figures of an epoch into TensorBoard."""
-
-    def __init__(self, log, watch):
-        super().__init__()
-        self.log, self.watch = log, watch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        labels = self.watch.labels
-        logits = self.watch.logits
-        scores = siamese.image_scores(logits)
-        self.log.scalars(
-            epoch + 1,
-            {
-                "loss/train": logs["loss"],
-                "loss/validation": logs["val_loss"],
-                "auc/pairs_train": logs["pair_auc"],
-                "auc/pairs_validation": logs["val_pair_auc"],
-                "auc/images_validation": logs["val_image_auc"],
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "similarity/used": float(_sigmoid(logits[labels == 1]).mean()),
-                "similarity/unused": float(_sigmoid(logits[labels == 0]).mean()),
-                "seconds/epoch": time.monotonic() - self.started,
-            },
-        )
-        self.log.pr_curve(epoch + 1, labels, _sigmoid(scores))
-        n = f"{len(labels)} validation images"
-        self.log.figures(
-            epoch + 1,
-            {
-                "confusion": plots.confusion(
-                    labels, (scores >= 0).astype(int), title=f"{n}, cut at probability 0.5"
-                ),
-                "precision_recall": plots.precision_recall(labels, scores, title=n),
-            },
-        )
-        self.log.flush()
 
 
 def _sigmoid(logits):

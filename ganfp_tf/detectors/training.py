@@ -14,6 +14,7 @@ from ganfp_tf.detectors import callbacks, checkpoint, distribution, siamese
 from ganfp_tf.detectors import material as materials
 from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
+from ganfp_tf.reports.tensorboard.callbacks import Logging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ def fit(make_networks, material, rows, folder, config, log):
         watch = callbacks.validation(networks, material, rows, centres, config, team)
         shown = [
             callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
-            callbacks.Logging(log, watch),
+            Logging(log, watch),
         ]  # fmt: skip
         trainer.fit(
             dataset,

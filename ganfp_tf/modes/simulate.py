@@ -13,7 +13,7 @@ from ganfp_tf import files, runs
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
-from ganfp_tf.reports.tensorboard import open_log
+from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim
 from ganfp_tf.simulation.fidelity import Fidelity
 from ganfp_tf.simulation.pool import open_pool, read_squares

@@ -11,11 +11,12 @@ from ganfp_tf import files, runs
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import distribution, examples, siamese, training
+from ganfp_tf.detectors import distribution, siamese, training
 from ganfp_tf.detectors.copies import run as copy_run
 from ganfp_tf.detectors.material import check_weights, make_backbone, open_material
 from ganfp_tf.models.runtime import prepare_runtime
-from ganfp_tf.reports.tensorboard import open_log
+from ganfp_tf.reports.tensorboard import examples
+from ganfp_tf.reports.tensorboard.log import open_log
 
 
 def run(config, clock=None):

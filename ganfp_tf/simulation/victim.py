@@ -12,6 +12,7 @@ import tensorflow as tf
 from ganfp_tf import files
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
+from ganfp_tf.reports.tensorboard.gan_samples import Samples
 from ganfp_tf.simulation import callbacks, sampling
 from ganfp_tf.simulation.architectures import ARCHITECTURES
 from ganfp_tf.simulation.dataset import digest_of_images
@@ -83,7 +84,7 @@ def train(images, folder, config, *, seed, log, watch, title):
         shown = sampling.latents(gan.latent, callbacks.SHOWN, seed)
         acts = [
             callbacks.StopOnNonFinite(),
-            callbacks.Samples(log, folder, watch, shown),
+            Samples(log, folder, watch, shown),
             callbacks.Progress(config.steps, done, title),  # shows what Samples added
             checkpoint,
         ]

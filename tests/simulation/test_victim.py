@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ganfp_tf.config import Config, simulation
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports.tensorboard import NullLog, open_log
+from ganfp_tf.reports.tensorboard.log import NullLog, open_log
 from ganfp_tf.simulation import architectures, augment, callbacks, gan, sampling, victim
 
 EPOCH, STEPS, SEED = 4, 10, 3

@@ -13,9 +13,9 @@ from tensorboard.plugins.hparams import api as hparams_api
 from tensorboard.plugins.pr_curve import metadata as pr_metadata
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import projector
 from ganfp_tf.reports.render.plots import to_rgb
 from ganfp_tf.reports.render.tables import markdown_table, printable
+from ganfp_tf.reports.tensorboard import projector
 
 THRESHOLDS = 201
 

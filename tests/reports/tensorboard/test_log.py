@@ -15,9 +15,9 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 from tensorboard.plugins.projector import ProjectorConfig
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.reports import projector
 from ganfp_tf.reports.render import plots, tables
-from ganfp_tf.reports.tensorboard import NullLog, TensorBoardLog, open_log, pr_table, safe_tag
+from ganfp_tf.reports.tensorboard import projector
+from ganfp_tf.reports.tensorboard.log import NullLog, TensorBoardLog, open_log, pr_table, safe_tag
 
 LABELS, PROBABILITIES = [1, 0, 1, 0], [0.9, 0.8, 0.4, 0.1]
 
