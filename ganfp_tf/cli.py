@@ -10,13 +10,14 @@ from pathlib import Path
 
 from absl import flags
 
-from ganfp_tf import demo, grids
+from ganfp_tf import demo
 from ganfp_tf.clock import Clock
 from ganfp_tf.config import Config, tf_config
 from ganfp_tf.config.flags import define_flags, explicit_settings, help_text
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import NO_DATA, UserError
-from ganfp_tf.systems import plan
+from ganfp_tf.runs import grid
+from ganfp_tf.runs.systems import plan
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
 STEPS = {
@@ -216,7 +217,7 @@ def _refuse_idle(config):
 
         registry.parse_detectors(config.detectors, config.shadow)
         folders.parse_paths(config.shadow)
-    if config.grid and any(victim.config.shadows for victim in grids.plan(config)):
+    if config.grid and any(victim.config.shadows for victim in grid.plan(config)):
         raise UserError("--grid makes victims, no shadows: leave shadows out of it.")
 
 

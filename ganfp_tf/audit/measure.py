@@ -7,10 +7,11 @@ import time
 
 import pandas as pd
 
-from ganfp_tf import __version__, files, jobs, progress, runs
+from ganfp_tf import __version__, files, progress
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors import registry
+from ganfp_tf.runs import child_process, run_folder
 
 # What decides a detector's scores beside the images.
 DECIDING = (
@@ -130,7 +131,7 @@ def _of_run(case, name, entry):
         overwrite=False, **entry.run,
     )  # fmt: skip
     place = case.folder / "detectors" / name
-    cost, _ = jobs.once(config, place, "evaluation.json", entry.run_title)
-    scores = runs.read_scores(place).set_index(["name", "patient"])
+    cost, _ = child_process.once(config, place, "evaluation.json", entry.run_title)
+    scores = run_folder.read_scores(place).set_index(["name", "patient"])
     order = pd.MultiIndex.from_frame(case.tested[["name", "patient"]])
     return scores.loc[order].reset_index().assign(split="test"), cost["peak_bytes"] or 0

@@ -4,10 +4,10 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
 
-from ganfp_tf import runs
 from ganfp_tf.beam import models
 from ganfp_tf.data import embeddings, encode
 from ganfp_tf.errors import UserError
+from ganfp_tf.runs import run_folder
 
 
 class Encode(beam.DoFn):
@@ -76,7 +76,7 @@ def check_files(frame):
     """Raises `UserError` where a worker does not see the files that the launcher listed."""
     for path, digest in zip(frame["path"], frame["digest"], strict=True):
         try:
-            same = runs.digest_of(path) == digest
+            same = run_folder.digest_of(path) == digest
         except OSError as error:
             raise UserError(
                 f"a worker cannot read {path}: {error.strerror}. Every worker must see the images "

@@ -9,10 +9,11 @@ import shutil
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.beam.shards import Shards
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
+from ganfp_tf.runs import run_folder
 
 FORMAT = 1  # of the files; another number makes everything anew
 SHARD = 256  # images: what a worker holds at once, and what is lost when one dies
@@ -198,4 +199,6 @@ def _detector(run):
     """SHA-256 of every file that scoring reads from the run folder."""
     places = [run / "weights.json", *sorted((run / "splits" / "main").glob("*.*"))]
     places += sorted((run / "copies").glob("*.keras"))
-    return {str(path.relative_to(run)): runs.digest_of(path) for path in places if path.is_file()}
+    return {
+        str(path.relative_to(run)): run_folder.digest_of(path) for path in places if path.is_file()
+    }

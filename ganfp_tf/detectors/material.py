@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.data import embeddings, encode, pairs
 from ganfp_tf.detectors import search
@@ -13,6 +13,7 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.runs import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,12 +216,12 @@ def reopen_material(config, folder):
         UserError: where a file that has to be read again is gone or has changed.
     """
     backbone, report = checked_backbone(config, folder)
-    frame = runs.read_images(folder)
+    frame = run_folder.read_images(folder)
 
     def unchanged(missing):
         for path, digest in zip(missing["path"], missing["digest"], strict=True):
             try:
-                same = runs.digest_of(path) == digest
+                same = run_folder.digest_of(path) == digest
             except OSError as error:
                 raise UserError(f"{path} cannot be read: {error.strerror}.") from error
             if not same:

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 
-from ganfp_tf import runs
 from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.copies.run import CopyScorer, Network
+from ganfp_tf.runs import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Scorers:
             UserError: a file is missing or damaged.
         """
         place = self.folder / "splits" / split_id
-        runs.require(self.folder, f"splits/{split_id}/decision.json")
+        run_folder.require(self.folder, f"splits/{split_id}/decision.json")
         if self.config.supervision == "copy":
             return CopyScorer.load(self._network, place)
         return PairScorer(siamese.load(place))

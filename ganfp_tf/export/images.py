@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import runs
 from ganfp_tf.data import encode
 from ganfp_tf.data.split import split_of
 from ganfp_tf.errors import UserError
+from ganfp_tf.runs import run_folder
 
 CALIBRATION = 64  # training images of each kind, real and generated, that set the 8-bit ranges
 REAL_A_LABEL, GENERATED = 32, 32  # test images that the agreement is measured on, at most
@@ -45,8 +45,8 @@ def test_images(folder, config):
 
 
 def _read(folder, config, part, choose_real, count):
-    frame = runs.read_images(folder)
-    split = split_of(runs.read_splits(folder), "main")
+    frame = run_folder.read_images(folder)
+    split = split_of(run_folder.read_splits(folder), "main")
     frame = frame[frame["path"].map(split) == part]
     rng = np.random.default_rng(config.seed)
     real = choose_real(frame[frame["role"] == "real"], rng)
@@ -61,7 +61,7 @@ def _drawn(frame, count, rng):
 def _decoded(frame, config):
     for path, digest in zip(frame["path"], frame["digest"], strict=True):
         try:
-            same = runs.digest_of(path) == digest
+            same = run_folder.digest_of(path) == digest
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read: {error.strerror}. Ranges and agreement are measured on "

@@ -6,7 +6,7 @@ import time
 
 import pandas as pd
 
-from ganfp_tf import __version__, files, runs
+from ganfp_tf import __version__, files
 from ganfp_tf.audit import controls, description, measure, metrics, verdict
 from ganfp_tf.audit.case import open_case
 from ganfp_tf.clock import peak_bytes
@@ -14,6 +14,7 @@ from ganfp_tf.data.pixels import contents
 from ganfp_tf.reports.audit import card, method, page, pictures
 from ganfp_tf.reports.audit.card import SCHEMA_ID
 from ganfp_tf.reports.render import canvas
+from ganfp_tf.runs import run_folder
 from ganfp_tf.statistics.evaluation import ALPHA
 
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
@@ -22,10 +23,10 @@ CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
 def run(config):
     """Audits and writes the report; returns the exit code that the gates ask for."""
     started = time.monotonic()
-    folder = runs.folder_of(config)
+    folder = run_folder.folder_of(config)
     case = open_case(config, folder)
     frame = pd.concat([case.real, case.generated], ignore_index=True)
-    runs.start(config, frame.assign(fast=frame["fast"]))
+    run_folder.start(config, frame.assign(fast=frame["fast"]))
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     kept = measure.Kept(case)
     measured = measure.measure(case, kept)
@@ -96,7 +97,7 @@ def assemble(case, measured, answers):
         "siblings": metrics.sibling_level(case, images), "epsilon": metrics.epsilon(case, images),
         "controls": [_control_row(*each) for each in found], "data": description.data(case),
         "riskiest": description.riskiest_rows(entries, case.kind), "method": method.method(case),
-        "limits": method.limits(case), "environment": runs.environment(),
+        "limits": method.limits(case), "environment": run_folder.environment(),
         "settings": config.to_dict() | {"data": description.source(config)},
     }  # fmt: skip
     return audit, images, entries

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import files, grids, jobs, runs
+from ganfp_tf import files
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
 from ganfp_tf.config.simulation import VictimSettings
@@ -20,6 +20,7 @@ from ganfp_tf.detectors.cross_fitting import FOLDS, cross_fitted_scores
 from ganfp_tf.reports.benchmark import page as report
 from ganfp_tf.reports.benchmark.controls import AGAINST
 from ganfp_tf.reports.render import canvas, page, tables
+from ganfp_tf.runs import child_process, grid, run_folder
 from ganfp_tf.simulation import recipe
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within
@@ -42,7 +43,7 @@ def run(config):
         return speed.run(config, config.more_backbones)
     names = registry.parse_detectors(config.detectors, config.shadow)
     catalog = None if config.grid else open_catalog(config, "train")
-    folder = runs.start(config, None if catalog is None else catalog.frame)
+    folder = run_folder.start(config, None if catalog is None else catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     if config.grid:
         words = _run_grid(config, folder, names)
@@ -129,13 +130,13 @@ def write(rows, planned, folder, config):
 
 
 def _run_grid(config, folder, names):
-    victims = grids.plan(config)
+    victims = grid.plan(config)
     facts = [_facts_of_victim(victim) for victim in victims]
     rows, words = [], ()
     for number, victim in enumerate(victims, start=1):
         place = folder / "victims" / victim.name
         title = f"[{number}/{len(victims)}] {victim.name}"
-        cost, earlier = jobs.once(victim.config, place, "victim.json", title)
+        cost, earlier = child_process.once(victim.config, place, "victim.json", title)
         told, memory = "trained earlier" if earlier else "trained", cost["peak_bytes"] or 0
         print(f"{title}: {told}, {cost['seconds']:.0f} s, {memory / 1e9:.1f} GB", flush=True)
         found = measure(place, folder / "detectors" / victim.name, names, config, title)
@@ -188,7 +189,7 @@ def _auc_within(scores):
 
 
 def _siamese(config, place, title):
-    cost, earlier = jobs.once(config, place, "evaluation.json", title)
+    cost, earlier = child_process.once(config, place, "evaluation.json", title)
     levels = files.read_json(place / "evaluation.json")["levels"]
     result = {"evaluation": levels["images_cross_fitted"]}
     return result | {key: cost[key] for key in ("seconds", "peak_bytes")}, earlier
@@ -254,7 +255,7 @@ def _figures(evaluation):
 def _facts_of_victim(victim):
     config = victim.config
     return {
-        "victim": victim.name, "real": grids.real_of(config), "architecture": config.architecture,
+        "victim": victim.name, "real": grid.real_of(config), "architecture": config.architecture,
         "members": config.members, "non_members": config.non_members,
         "generated": config.generated - recipe.held_out(
             config.generated, config.test_fraction, "generated"
@@ -271,7 +272,7 @@ def _facts_of(data, catalog):
         simulated = Config.from_dict(
             {"mode": "simulate", **files.read_json(path)["settings"]}, str(path)
         )
-        return _facts_of_victim(grids.Victim(pathlib.Path(data).name, simulated))
+        return _facts_of_victim(grid.Victim(pathlib.Path(data).name, simulated))
     real = catalog.labelled
     used = int((real["label"] == 1).sum())
     return {

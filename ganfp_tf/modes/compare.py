@@ -3,15 +3,16 @@
 import dataclasses
 import json
 
-from ganfp_tf import files, jobs, runs
+from ganfp_tf import files
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports.comparison import page as comparison
 from ganfp_tf.reports.comparison.rows import CROSSED, Row, as_frame
 from ganfp_tf.reports.render import canvas, page, tables
+from ganfp_tf.runs import child_process, run_folder
+from ganfp_tf.runs.systems import full_system, plan
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
-from ganfp_tf.systems import full_system, plan
 
 TITLE = "Systems compared"
 
@@ -20,7 +21,7 @@ def run(config):
     """Trains and evaluates what is not done yet, then writes comparison.csv, .md and .html."""
     systems = plan(config)
     catalog = open_catalog(config, "train")
-    folder = runs.start(config, catalog.frame)
+    folder = run_folder.start(config, catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     own = [system for system in systems if not system.same_as]
     for number, system in enumerate(own, start=1):
@@ -40,7 +41,7 @@ def run_system(system, folder, title):
         UserError: it did not end well; the same command goes on with it.
     """
     place = folder / "systems" / system.name
-    _, earlier = jobs.once(system.config, place, "evaluation.json", title)
+    _, earlier = child_process.once(system.config, place, "evaluation.json", title)
     told = "done earlier; " if earlier else ""
     print(f"{title}: {told}{_summary(read_row(system, folder))}", flush=True)
 
@@ -70,7 +71,7 @@ def read_row(system, folder):
 
 def read_scores(system, folder):
     """`runs.read_scores` of a system."""
-    return runs.read_scores(folder / "systems" / system.folder)
+    return run_folder.read_scores(folder / "systems" / system.folder)
 
 
 def _mean_of_seeds(systems, rows, scores, config):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.data import submission
 from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import trained
@@ -13,6 +13,7 @@ from ganfp_tf.detectors.material import reopen_material
 from ganfp_tf.reports import evaluation_figures
 from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.reports.render import canvas, plots, tables
+from ganfp_tf.runs import run_folder
 from ganfp_tf.simulation.recipe import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
 from ganfp_tf.statistics.frames import evaluate_frame
@@ -29,10 +30,12 @@ def run(config):
     if config.predictions:
         score_predictions(config)
         return
-    folder = runs.folder_of(config)
-    runs.require(folder, "config.json", "images.csv", "splits.csv", "splits/main/decision.json")
+    folder = run_folder.folder_of(config)
+    run_folder.require(
+        folder, "config.json", "images.csv", "splits.csv", "splits/main/decision.json"
+    )
     material, weights = reopen_material(config, folder)
-    splits = runs.read_splits(folder)
+    splits = run_folder.read_splits(folder)
 
     scorers = trained.Scorers(folder, config)
     scored, pairs = [], None
@@ -175,7 +178,7 @@ def score_predictions(config):
         )
     print(*said.values(), sep="\n")
     if config.run_dir:
-        path = runs.folder_of(config) / "evaluation_predictions.json"
+        path = run_folder.folder_of(config) / "evaluation_predictions.json"
         files.write_json(
             path,
             {"predictions": config.predictions, "truth": config.truth,

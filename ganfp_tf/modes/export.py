@@ -4,22 +4,23 @@ import dataclasses
 
 import keras
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.detectors import siamese
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import lite_export as told
+from ganfp_tf.runs import run_folder
 
 
 def run(config):
     """Writes saved_model/ or lite/ of the run's main detector, as --export_format says."""
-    folder = runs.folder_of(config)
+    folder = run_folder.folder_of(config)
     if config.export_format != "savedmodel":
         _run_lite(config, folder)
         return
-    runs.require(folder, "model.keras")
+    run_folder.require(folder, "model.keras")
     prepare_runtime(config)
     write_saved_model(_read(folder), folder / "saved_model")
     print(f"SavedModel: {folder / 'saved_model'}")
@@ -35,7 +36,7 @@ def _read(folder):
 def _run_lite(config, folder):
     """Writes lite/: encoder.tflite, comparator.tflite, model.json and agreement.json."""
     names = ("model.keras", "images.csv", "splits.csv", "splits/main/decision.json")
-    runs.require(folder, *names)
+    run_folder.require(folder, *names)
     prepare_runtime(dataclasses.replace(config, mixed_precision=False))
     network = lite.in_float32(_read(folder))
     encoder, comparator = network.get_layer("encoder"), network.get_layer("comparator")

@@ -4,19 +4,20 @@ import logging
 
 import numpy as np
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.data import submission
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import trained
 from ganfp_tf.detectors.material import checked_backbone, open_material
 from ganfp_tf.errors import UserError
+from ganfp_tf.runs import run_folder
 
 
 def run(config):
     """Scores the unknown images of --data with the detector in --run_dir."""
     beam = open_beam(config) if config.beam else None
-    folder = runs.folder_of(config)
-    runs.require(folder, "config.json", "weights.json", "splits/main/decision.json")
+    folder = run_folder.folder_of(config)
+    run_folder.require(folder, "config.json", "weights.json", "splits/main/decision.json")
     catalog = open_catalog(config, "predict")
     if beam:
         detector = trained.Scorers(folder, config).of("main")

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.reports.tensorboard.log import open_log
+from ganfp_tf.runs import run_folder
 from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim
 from ganfp_tf.simulation.fidelity import Fidelity
 from ganfp_tf.simulation.pool import open_pool, read_squares
@@ -41,10 +42,10 @@ class Patients:
 
 def run(config):
     """Makes a victim and its data set, or shadows; what is done already is not done again."""
-    shadows.check_free(runs.folder_of(config))
+    shadows.check_free(run_folder.folder_of(config))
     if config.overwrite:
-        shadows.clear(runs.folder_of(config))
-    folder = runs.start(config)
+        shadows.clear(run_folder.folder_of(config))
+    folder = run_folder.start(config)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     if config.shadows:
         _make_shadows(folder, config)
@@ -161,7 +162,7 @@ def _make_shadow(number, table, seen, squares, place, config):
         "settings": config.bound_settings(), "images": int(once.sum()), "seen": len(members),
         **_facts(trained, reference, seed), "generated": config.generated,
         "generated_digest": dataset.digest_of_images(generated),
-        "members_digest": dataset.digest_of_images(members), "environment": runs.environment(),
+        "members_digest": dataset.digest_of_images(members), "environment": run_folder.environment(),
     }  # fmt: skip
 
 
@@ -197,7 +198,7 @@ def _record(people, facts, config):
             for group in (recipe.MEMBER, recipe.NON_MEMBER, recipe.SIBLING)
         },
         **facts,
-        "environment": runs.environment(),
+        "environment": run_folder.environment(),
     }  # fmt: skip
 
 

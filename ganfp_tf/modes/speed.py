@@ -4,12 +4,13 @@ import dataclasses
 import json
 import tempfile
 
-from ganfp_tf import files, progress, runs
+from ganfp_tf import files, progress
 from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import speed as report
 from ganfp_tf.reports.render import canvas, page
+from ganfp_tf.runs import run_folder
 from ganfp_tf.speed import encoders, machine, pairs, scoring, training
 from ganfp_tf.speed.subject import make_subject
 from ganfp_tf.speed.timing import Extent, Ledger
@@ -25,7 +26,7 @@ def run(config, backbones=()):
         backbones: further encoders to measure, with random weights.
     """
     catalog = open_catalog(config, "train")
-    folder = runs.start(config, catalog.frame)
+    folder = run_folder.start(config, catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}", flush=True)
     prepare_runtime(config)
     ledger, found = Ledger(EXTENT), machine.describe()
@@ -76,7 +77,7 @@ def _write(folder, config, ledger, curve, found):
     files.write_json(
         folder / "speed.json",
         {
-            "settings": config.to_dict(), "environment": runs.environment(), "machine": found,
+            "settings": config.to_dict(), "environment": run_folder.environment(), "machine": found,
             "extent": dataclasses.asdict(ledger.extent), "notes": ledger.notes,
             "figures": [dataclasses.asdict(figure) for figure in figures], "curve": curve,
         },

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from ganfp_tf import files, runs
+from ganfp_tf import files
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
@@ -17,6 +17,7 @@ from ganfp_tf.detectors.material import check_weights, make_backbone, open_mater
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.tensorboard import examples
 from ganfp_tf.reports.tensorboard.log import open_log
+from ganfp_tf.runs import run_folder
 
 
 def run(config, clock=None):
@@ -42,10 +43,10 @@ def _run(config, clock, team):
         catalog.frame, test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
     )  # fmt: skip
-    folder = runs.folder_of(config)
+    folder = run_folder.folder_of(config)
     learned = config.settings("model", "data", "report")
     team.agree("the settings", json.dumps(learned, sort_keys=True))
-    team.agree("the images", catalog.frame[runs.IMAGE_COLUMNS].to_csv())
+    team.agree("the images", catalog.frame[run_folder.IMAGE_COLUMNS].to_csv())
     team.call(_begin, config, catalog, splits)
     _describe(catalog, folder)
 
@@ -70,7 +71,7 @@ def _run(config, clock, team):
 
 
 def _begin(config, catalog, splits):
-    folder = runs.start(config, catalog.frame)
+    folder = run_folder.start(config, catalog.frame)
     files.write_csv(folder / "splits.csv", splits)
     if len(catalog.unreadable):
         files.write_csv(folder / "unreadable.csv", catalog.unreadable)

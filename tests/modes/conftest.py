@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ganfp_tf import jobs
+from ganfp_tf.runs import child_process
 from main import main
 
 
@@ -17,7 +17,9 @@ def in_this_process(monkeypatch):
         ran.append(config.run_dir.rsplit("/", 1)[1])
         settings_path.parent.mkdir(parents=True, exist_ok=True)
         settings_path.write_text(json.dumps(config.to_dict()))
-        return jobs.Outcome(main(["main.py", f"--config_json={settings_path}"]), 1.5, 10**9)
+        return child_process.Outcome(
+            main(["main.py", f"--config_json={settings_path}"]), 1.5, 10**9
+        )
 
-    monkeypatch.setattr(jobs, "run", run)
+    monkeypatch.setattr(child_process, "run", run)
     return ran

@@ -6,9 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from ganfp_tf import cli, jobs
+from ganfp_tf import cli
 from ganfp_tf.config import Config
 from ganfp_tf.modes import benchmark
+from ganfp_tf.runs import child_process
 from main import main
 
 SIAMESE = (
@@ -70,15 +71,15 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
         "--detectors=nearest_pixels,blind_pixels", "--bootstrap=100", "--permutations=100",
         "--folds=3",
     )  # fmt: skip
-    well = jobs.run
+    well = child_process.run
     with pytest.MonkeyPatch.context() as patch:
 
         def interrupted(config, settings_path, log_path):
             if config.members == 12:
-                return jobs.Outcome(jobs.INTERRUPTED, 1.0, None)
+                return child_process.Outcome(child_process.INTERRUPTED, 1.0, None)
             return well(config, settings_path, log_path)
 
-        patch.setattr(jobs, "run", interrupted)
+        patch.setattr(child_process, "run", interrupted)
         assert ganfp(*words) == 130
     # What is known so far can be read.
     first = pd.read_csv(tmp_path / "run" / "benchmark.csv")
@@ -112,7 +113,7 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
 
 
 def test_a_victim_that_fails_stops_the_grid(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(jobs, "run", lambda *_: jobs.Outcome(-9, 4.0, 5 * 10**9))
+    monkeypatch.setattr(child_process, "run", lambda *_: child_process.Outcome(-9, 4.0, 5 * 10**9))
     words = (*GRID, f"--run_dir={tmp_path / 'run'}", "--detectors=nearest_pixels")
     assert ganfp(*words) == 2
     error = capsys.readouterr().err
@@ -142,7 +143,7 @@ def test_a_siamese_run_of_a_grid_is_a_run_that_its_process_accepts(tmp_path, mon
         asked.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "once", once)
+    monkeypatch.setattr(child_process, "once", once)
     with pytest.raises(KeyboardInterrupt):
         benchmark.measure(tmp_path, tmp_path / "out", ["siamese_nearest"], Config(**given), "one")
     cli.check(asked[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf import jobs
+from ganfp_tf.runs import child_process
 from main import main
 
 SMALL = (
@@ -137,17 +137,19 @@ def test_ablations(victim, tmp_path, in_this_process):
 def test_a_system_joins_fails_and_goes_on(victim, tmp_path, in_this_process, monkeypatch, capsys):
     """A kill in the added system: the first is not run again, and seconds add up."""
     assert ganfp(*words(victim, tmp_path, "--systems=tiny")) == 0
-    well = jobs.run
-    monkeypatch.setattr(jobs, "run", lambda *_: jobs.Outcome(-9, 4.0, 5 * 10**9))
+    well = child_process.run
+    monkeypatch.setattr(child_process, "run", lambda *_: child_process.Outcome(-9, 4.0, 5 * 10**9))
     command = words(victim, tmp_path, "--systems=tiny,tiny_ca")
     assert ganfp(*command) == 2
     error = capsys.readouterr().err
     assert "tiny + CA did not end well (killed by signal 9" in error
     assert "goes on from here" in error and "Traceback" not in error
-    monkeypatch.setattr(jobs, "run", lambda *_: jobs.Outcome(jobs.INTERRUPTED, 2.0, None))
+    monkeypatch.setattr(
+        child_process, "run", lambda *_: child_process.Outcome(child_process.INTERRUPTED, 2.0, None)
+    )
     assert ganfp(*command) == 130
     assert "interrupted; the same command goes on" in capsys.readouterr().err
-    monkeypatch.setattr(jobs, "run", well)
+    monkeypatch.setattr(child_process, "run", well)
     # The settings come from the run folder.
     data, run = f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}"
     assert ganfp("--mode=compare", data, run, "--systems=tiny,tiny_ca") == 0

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy import special
 
-from ganfp_tf import runs
 from ganfp_tf.config import Config
 from ganfp_tf.data import encode
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
+from ganfp_tf.runs import run_folder
 from main import main
 
 pytest.importorskip(
@@ -99,7 +99,7 @@ def test_eight_bits_rank_alike(trained, capsys):
     assert model["comparator"]["arithmetic"] == "int8 weights"
     # Either kind of encoder has to rank as the network does, or it is not kept.
     assert agreement["rank_correlation"]["pairs"] > 0.9
-    splits = runs.read_splits(run).query("split_id == 'main' and split == 'train'")
+    splits = run_folder.read_splits(run).query("split_id == 'main' and split == 'train'")
     assert model["calibration"]["images"] == splits["role"].value_counts().to_dict()
     kept = model["calibration"]["pairs_rank_correlation_int8"] >= lite_agreement.FAITHFUL
     assert model["encoder"]["arithmetic"] == ("int8" if kept else "int8 weights")
@@ -150,7 +150,7 @@ def config_of(run, **changes):
 
 
 def test_ranges_come_from_training_images_and_agreement_from_test_images(baseline, monkeypatch):
-    splits = runs.read_splits(baseline).query("split_id == 'main'")
+    splits = run_folder.read_splits(baseline).query("split_id == 'main'")
     part = dict(zip(splits["path"], splits["split"], strict=True))
     read = []
     decode = encode.image_dataset
@@ -190,7 +190,7 @@ def test_the_converter_sees_no_test_image(baseline, monkeypatch):
     monkeypatch.setattr(lite, "convert", noted)
     export(baseline, "tflite_int8")
     test = edge_images.test_images(baseline, config)
-    splits = runs.read_splits(baseline).query("split_id == 'main'")
+    splits = run_folder.read_splits(baseline).query("split_id == 'main'")
     assert len(seen) == (splits["split"] == "train").sum()
     nearest = [min(np.abs(image - one).mean() for one in seen) for image in test.real]
     assert min(nearest) > 1.0
@@ -249,14 +249,14 @@ def test_a_damaged_model_and_images_that_are_gone(baseline, capsys, monkeypatch)
     finally:
         (baseline / "model.keras").write_bytes(whole)
     assert "cannot be read" in capsys.readouterr().err
-    digest = runs.digest_of
-    monkeypatch.setattr(runs, "digest_of", lambda path: digest(path)[::-1])
+    digest = run_folder.digest_of
+    monkeypatch.setattr(run_folder, "digest_of", lambda path: digest(path)[::-1])
     assert ganfp(*words) == 2
     assert "has changed since the run was trained" in capsys.readouterr().err
 
     def gone(path):
         raise FileNotFoundError(2, "No such file or directory", path)
 
-    monkeypatch.setattr(runs, "digest_of", gone)
+    monkeypatch.setattr(run_folder, "digest_of", gone)
     assert ganfp(*words) == 2
     assert "bring them back" in capsys.readouterr().err

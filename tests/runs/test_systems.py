@@ -6,7 +6,7 @@ import pytest
 
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
-from ganfp_tf.systems import full_system, parse_systems, plan
+from ganfp_tf.runs.systems import full_system, parse_systems, plan
 
 
 def test_the_papers_six_systems_in_order():

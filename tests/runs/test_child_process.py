@@ -6,15 +6,15 @@ import pathlib
 import subprocess
 import sys
 
-from ganfp_tf import jobs
 from ganfp_tf.config import Config
+from ganfp_tf.runs import child_process
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_a_refused_run_says_so_on_stderr_and_in_its_code(tmp_path, capfd):
     config = Config(mode="evaluate", run_dir=str(tmp_path / "nothing"))
-    outcome = jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+    outcome = child_process.run(config, tmp_path / "a.json", tmp_path / "a.log")
     assert outcome.code == 2
     assert "is not a folder. Train first" in capfd.readouterr().err
     assert json.loads((tmp_path / "a.json").read_text()) == config.to_dict()
@@ -44,7 +44,7 @@ def test_the_package_is_found_from_another_folder(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     config = Config(mode="evaluate", run_dir="nothing")
-    assert jobs.run(config, tmp_path / "a.json", tmp_path / "a.log").code == 2
+    assert child_process.run(config, tmp_path / "a.json", tmp_path / "a.log").code == 2
     assert "No module" not in capfd.readouterr().err
     assert os.environ["PYTHONPATH"] == "elsewhere"
 
@@ -56,9 +56,9 @@ def test_a_run_that_is_interrupted_is_waited_for(tmp_path, monkeypatch, capfd):
         waited.append(process)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "_wait", interrupt)
+    monkeypatch.setattr(child_process, "_wait", interrupt)
     config = Config(mode="evaluate", run_dir="nothing")
-    outcome = jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+    outcome = child_process.run(config, tmp_path / "a.json", tmp_path / "a.log")
     assert (outcome.code, outcome.peak_bytes) == (130, None)
     assert waited[0].returncode == 2  # it has ended
 
@@ -66,5 +66,5 @@ def test_a_run_that_is_interrupted_is_waited_for(tmp_path, monkeypatch, capfd):
 def test_the_log_grows(tmp_path):
     config = Config(mode="evaluate", run_dir="nothing")
     for _ in range(2):
-        jobs.run(config, tmp_path / "a.json", tmp_path / "a.log")
+        child_process.run(config, tmp_path / "a.json", tmp_path / "a.log")
     assert (tmp_path / "a.log").read_text().count("$ python") == 2
