@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from ganfp_tf import cli
 from ganfp_tf.config import Config
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks
 from ganfp_tf.export.lite_agreement import InLite
 from ganfp_tf.models.siamese import compiled
 
@@ -45,7 +45,7 @@ def main():
     real = material.rows(paths, "real")[: asked.real]
     generated = material.rows(paths, "generated")[: asked.generated]
     table = np.broadcast_to(generated, (len(real), len(generated)))
-    stored = siamese.pair_logits(siamese.load(run / "splits" / "main"), material, real, table)
+    stored = networks.pair_logits(networks.load(run / "splits" / "main"), material, real, table)
     images = [np.stack(list(material.images(rows).as_numpy_iterator()))
               for rows in (real, generated)]  # fmt: skip
     left = np.repeat(np.arange(len(real)), len(generated))

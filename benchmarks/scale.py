@@ -66,7 +66,7 @@ def encoded(asked, run):
     import keras
 
     from ganfp_tf.config import Config
-    from ganfp_tf.detectors.material import make_backbone
+    from ganfp_tf.siamese.images import make_backbone
     from ganfp_tf.models.siamese import compiled
 
     data = asked.work / f"test-{asked.real}-{asked.generated}-{asked.side}"
@@ -121,7 +121,7 @@ def made(asked, run):
     from ganfp_tf.config import Config
     from ganfp_tf.data import embeddings
     from ganfp_tf.detectors import trained
-    from ganfp_tf.detectors.material import Material
+    from ganfp_tf.siamese.images import Material
 
     config = Config.from_dict(Config.from_json(run / "config.json").to_dict()
                               | {"partners": asked.made})  # fmt: skip

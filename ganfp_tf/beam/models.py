@@ -3,9 +3,10 @@
 import functools
 import threading
 
-from ganfp_tf.detectors import material, trained
+from ganfp_tf.detectors import trained
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.siamese import images
 
 _LOCK = threading.Lock()
 
@@ -50,6 +51,6 @@ def _detector(job):
 
 @functools.lru_cache(maxsize=1)
 def _backbone(job):
-    model, report = material.make_backbone(job.config)
-    material.check_weights(report, job.run)
+    model, report = images.make_backbone(job.config)
+    images.check_weights(report, job.run)
     return compiled(model)

@@ -4,10 +4,10 @@ import apache_beam as beam
 import numpy as np
 
 from ganfp_tf.beam import models, search
-from ganfp_tf.detectors import pair_logits as pairs
-from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese import pair_logits as pairs
 
 
 class Score(beam.DoFn):

@@ -5,8 +5,8 @@ import numpy as np
 
 from ganfp_tf.beam import models
 from ganfp_tf.detectors.copies.retrieval import BEST
-from ganfp_tf.detectors.search import Vectors
 from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.siamese.candidates import Vectors
 
 
 class Search(beam.DoFn):

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 
-from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.copies.run import CopyScorer, Network
 from ganfp_tf.runs import run_folder
+from ganfp_tf.siamese import networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class PairScorer:
         scorer: `siamese.Scorer`.
     """
 
-    scorer: siamese.Scorer
+    scorer: networks.Scorer
 
     @property
     def decision(self):
@@ -34,7 +34,7 @@ class PairScorer:
             `(scores (len(real),), logits (len(real), K), partner rows (len(real), K))`.
         """
         logits, partner_rows = self.scorer.score(material, real, generated, seed=seed)
-        return siamese.image_scores(logits), logits, partner_rows
+        return networks.image_scores(logits), logits, partner_rows
 
 
 class Scorers:
@@ -58,8 +58,8 @@ class Scorers:
         run_folder.require(self.folder, f"splits/{split_id}/decision.json")
         if self.config.supervision == "copy":
             return CopyScorer.load(self._network, place)
-        return PairScorer(siamese.load(place))
+        return PairScorer(networks.load(place))
 
     @functools.cached_property
     def _network(self):
-        return Network(siamese.load_models(self.folder / "copies"))
+        return Network(networks.load_models(self.folder / "copies"))

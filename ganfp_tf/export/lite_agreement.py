@@ -9,11 +9,11 @@ import numpy as np
 from scipy import stats
 
 from ganfp_tf import progress
-from ganfp_tf.detectors import siamese
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.siamese import networks
 from ganfp_tf.statistics.intervals import patient_bootstrap
 from ganfp_tf.statistics.metrics import auc
 from ganfp_tf.statistics.paired import paired_bootstrap
@@ -166,7 +166,7 @@ def threads_here():
 
 def image_scores(logits, config):
     """Scores (n,) of real images from logits (n, m), as far as logits alone make them."""
-    return retrieval.top(logits) if config.supervision == "copy" else siamese.image_scores(logits)
+    return retrieval.top(logits) if config.supervision == "copy" else networks.image_scores(logits)
 
 
 def agreement(encoder, comparator, made, images, config, decision):

@@ -5,13 +5,13 @@ import dataclasses
 import keras
 
 from ganfp_tf import files
-from ganfp_tf.detectors import siamese
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import lite_export as told
 from ganfp_tf.runs import run_folder
+from ganfp_tf.siamese import networks
 
 
 def run(config):
@@ -29,8 +29,8 @@ def run(config):
 def _read(folder):
     try:
         return keras.models.load_model(folder / "model.keras")
-    except siamese.DAMAGE as error:
-        raise siamese.unreadable(folder, error) from error
+    except networks.DAMAGE as error:
+        raise networks.unreadable(folder, error) from error
 
 
 def _run_lite(config, folder):
@@ -49,7 +49,7 @@ def _run_lite(config, folder):
     for name, content in made.items():
         with files.atomic_path(place / f"{name}.tflite") as temporary:
             temporary.write_bytes(content)
-    decision = siamese.Decision(**files.read_json(folder / "splits/main/decision.json"))
+    decision = networks.Decision(**files.read_json(folder / "splits/main/decision.json"))
     files.write_json(
         place / "model.json",
         told.description(config, encoder, comparator, made, arithmetic, calibration, decision),

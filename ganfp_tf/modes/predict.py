@@ -8,9 +8,9 @@ from ganfp_tf import files
 from ganfp_tf.data import submission
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import trained
-from ganfp_tf.detectors.material import checked_backbone, open_material
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
+from ganfp_tf.siamese.images import checked_backbone, open_material
 
 
 def run(config):

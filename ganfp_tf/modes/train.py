@@ -11,13 +11,14 @@ from ganfp_tf import files
 from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import distribution, siamese, training
 from ganfp_tf.detectors.copies import run as copy_run
-from ganfp_tf.detectors.material import check_weights, make_backbone, open_material
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.tensorboard import examples
 from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
+from ganfp_tf.siamese import distribution, training
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.images import check_weights, make_backbone, open_material
 
 
 def run(config, clock=None):

@@ -6,7 +6,7 @@ import pathlib
 import tensorflow as tf
 
 from ganfp_tf.data import embeddings
-from ganfp_tf.detectors.material import make_backbone
+from ganfp_tf.siamese.images import make_backbone
 from ganfp_tf.speed import machine
 from ganfp_tf.speed.subject import dataset, repeated
 

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.detectors import siamese
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.siamese import networks
 from ganfp_tf.speed import fits
 from ganfp_tf.speed.subject import repeated, stored
 
@@ -120,7 +120,7 @@ def _seconds_in_all(extent, subject, real, generated, folder):
     def score():
         with tempfile.TemporaryDirectory(prefix=".speed-", dir=folder) as place:
             material = stored(frame, place, subject.encode, subject.backbone, subject.config)
-            siamese.pair_logits(subject.networks, material, np.arange(real), partners)
+            networks.pair_logits(subject.networks, material, np.arange(real), partners)
 
     return _timed(extent, score)
 

@@ -10,10 +10,10 @@ from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
 from ganfp_tf.data import embeddings
 from ganfp_tf.data import encode as embed
-from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.material import Material, make_backbone
-from ganfp_tf.detectors.training import Rows
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.images import Material, make_backbone
+from ganfp_tf.siamese.training import Rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,11 +5,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.training import compile_trainer, training_pairs
 from ganfp_tf.models.backbones.build import set_trainable
 from ganfp_tf.models.siamese import build_trainer
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.training import compile_trainer, training_pairs
 
 PART = "training"
 NAIVE_PAIRS = 8  # a step; its 16 images are those of a block of 8 x 8

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.detectors.training import attribution
+from ganfp_tf.siamese.training import attribution
 
 
 def loss(labels, logits):

@@ -7,10 +7,11 @@ from conftest import write_victim
 
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese, training
 from ganfp_tf.models.backbones.build import BACKBONES
 from ganfp_tf.models.siamese import build_trainer
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese import training
 
 # Guessing costs log 2 = 0.69. At 0.05 the mean pair has 95 % of the probability on its label.
 NEAR_ZERO = 0.05

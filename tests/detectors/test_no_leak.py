@@ -7,8 +7,8 @@ from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.images import read_image
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import training
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import training
 
 EPOCHS, STEPS = 4, 25
 

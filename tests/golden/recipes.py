@@ -16,8 +16,8 @@ def networks():
     import keras
 
     from ganfp_tf.config import Config
-    from ganfp_tf.detectors import siamese
-    from ganfp_tf.detectors.material import make_backbone
+    from ganfp_tf.siamese import networks as siamese
+    from ganfp_tf.siamese.images import make_backbone
 
     kinds = {
         "pooled": dict(similarity="both"),

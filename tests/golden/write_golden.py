@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def write_runs(work):
     """A finished run, the same one interrupted after its first epoch, and its predictions."""
-    from ganfp_tf.detectors import checkpoint
+    from ganfp_tf.siamese import checkpoint
 
     write_victim(work)
     save = checkpoint.RunState.save

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from ganfp_tf.config import Config
-from ganfp_tf.detectors.material import make_backbone
-from ganfp_tf.detectors.siamese import build_networks
 from ganfp_tf.errors import UserError
 from ganfp_tf.export import lite
 from ganfp_tf.models.backbones.build import BACKBONES
+from ganfp_tf.siamese.images import make_backbone
+from ganfp_tf.siamese.networks import build_networks
 
 interpreter = pytest.mark.skipif(
     lite.interpreter_class()[0] is None,

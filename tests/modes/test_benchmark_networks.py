@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ganfp_tf.data.catalog import load_catalog
-from ganfp_tf.detectors import copying
+from ganfp_tf.siamese import copy_training
 from main import main
 
 QUICK = (
@@ -33,13 +33,13 @@ def stack_of(run):
 
 
 def test_networks_and_a_stack(victim, tmp_path, capsys, monkeypatch):
-    run, trainings, train = tmp_path / "run", [], copying.train
+    run, trainings, train = tmp_path / "run", [], copy_training.train
 
     def counted(*args, **kwargs):
         trainings.append(kwargs["folder"])
         return train(*args, **kwargs)
 
-    monkeypatch.setattr(copying, "train", counted)
+    monkeypatch.setattr(copy_training, "train", counted)
     words = (*QUICK, f"--detectors={','.join(NETWORKS)}", f"--data={victim[0]}",
              f"--run_dir={run}")  # fmt: skip
     assert ganfp(*words) == 0

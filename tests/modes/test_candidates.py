@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganfp_tf.detectors import search
+from ganfp_tf.siamese import candidates
 from main import main
 
 SMALL = (
@@ -45,12 +45,12 @@ def test_an_approximate_search_scores_the_same_images_and_tells_its_recall(
     assert ganfp(*words) == 0
     exact = pd.read_csv(trained / "predictions.csv")
     assert "exact search" in capsys.readouterr().out
-    found = search.candidates
+    found = candidates.candidates
 
     def approximate(*arguments, **keywords):
         return found(*arguments, exact_up_to=1, **keywords)
 
-    monkeypatch.setattr(search, "candidates", approximate)
+    monkeypatch.setattr(candidates, "candidates", approximate)
     assert ganfp(*words) == 0
     assert "recall 1.000 [1.000, 1.000] on 8 real images" in capsys.readouterr().out
     again = pd.read_csv(trained / "predictions.csv")

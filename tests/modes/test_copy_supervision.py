@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.detectors import copying
+from ganfp_tf.siamese import copy_training
 from ganfp_tf.statistics.metrics import auc
 from main import main
 
@@ -127,8 +127,8 @@ def test_predict_and_score(trained, victim, store, tmp_path, capsys):
 def test_killed_and_left_alone_end_alike(trained, victim, store, tmp_path, monkeypatch):
     run = tmp_path / "run"
     words = (*COPY, f"--data={victim[0]}", f"--run_dir={run}", f"--store_dir={store}")
-    monkeypatch.setattr(copying, "EPOCH", 10)
-    saved = copying.Checkpoint.on_epoch_end
+    monkeypatch.setattr(copy_training, "EPOCH", 10)
+    saved = copy_training.Checkpoint.on_epoch_end
     with monkeypatch.context() as patch:
 
         def interrupted(self, epoch, logs=None):
@@ -136,7 +136,7 @@ def test_killed_and_left_alone_end_alike(trained, victim, store, tmp_path, monke
                 raise KeyboardInterrupt
             saved(self, epoch, logs)
 
-        patch.setattr(copying.Checkpoint, "on_epoch_end", interrupted)
+        patch.setattr(copy_training.Checkpoint, "on_epoch_end", interrupted)
         assert ganfp(*words, "--nosaved_model") == 130
     assert not (run / "copies" / "entry.keras").exists()
     assert ganfp(*words, "--nosaved_model") == 0

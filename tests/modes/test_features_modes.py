@@ -11,8 +11,8 @@ import tensorflow as tf
 from ganfp_tf.config import Config
 from ganfp_tf.data import decode
 from ganfp_tf.data.images import read_image
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks
 from main import main
 
 SMALL = (
@@ -54,8 +54,8 @@ def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
     material, _ = materials.reopen_material(config, run)
     is_real = (material.frame["role"] == "real").to_numpy()
     rows = np.flatnonzero(is_real)[:6], np.flatnonzero(~is_real)[:6]
-    scorer = siamese.load(run / "splits" / "main")
-    logits = siamese.pair_logits(scorer, material, rows[0], rows[1][:, None])
+    scorer = networks.load(run / "splits" / "main")
+    logits = networks.pair_logits(scorer, material, rows[0], rows[1][:, None])
     images = {
         role: np.stack(
             [decode.resize(read_image(path), 32) for path in material.frame["path"].iloc[part]]
@@ -81,7 +81,7 @@ def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
     material, _ = materials.reopen_material(config, run)
     splits = pd.read_csv(run / "splits.csv")
     training = splits["path"][(splits["split_id"] == "main") & (splits["split"] == "train")]
-    entry = siamese.load(run / "splits" / "main").entry
+    entry = networks.load(run / "splits" / "main").entry
     head = entry.get_layer("head") if config.finetune != "none" else entry
     for domain in ("real", "generated"):
         features = material.view(material.rows(training, domain)).gather(

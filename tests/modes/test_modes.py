@@ -166,7 +166,7 @@ def test_config_json_reproduces_a_run(trained, victim, tmp_path):
 
 
 def test_a_non_finite_loss_stops_the_run(victim, tmp_path, monkeypatch, capsys):
-    from ganfp_tf.detectors import training
+    from ganfp_tf.siamese import training
 
     compile_trainer = training.compile_trainer
 

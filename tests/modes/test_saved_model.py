@@ -12,9 +12,9 @@ from PIL import Image
 
 from ganfp_tf.config import Config
 from ganfp_tf.data import decode
-from ganfp_tf.detectors.material import make_backbone
-from ganfp_tf.detectors.siamese import build_networks
 from ganfp_tf.export.saved_model import write_saved_model
+from ganfp_tf.siamese.images import make_backbone
+from ganfp_tf.siamese.networks import build_networks
 
 CLIENT = """
 import json, sys

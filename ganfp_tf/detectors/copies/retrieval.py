@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ganfp_tf.detectors.pair_logits import pair_logits
 from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
+from ganfp_tf.siamese.pair_logits import pair_logits
 
 BEST = 5  # an image's score is the mean of so many highest logits
 LIMIT = 2**30  # bytes of images that are prepared for the comparison

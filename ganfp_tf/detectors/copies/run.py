@@ -12,11 +12,12 @@ import pandas as pd
 
 from ganfp_tf import files
 from ganfp_tf.data.copy_augmentation import Recipe
-from ganfp_tf.detectors import copying, siamese
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.detectors.ensemble import Weights
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.groups import Pool
+from ganfp_tf.siamese import copy_training
+from ganfp_tf.siamese import networks as siamese
 
 SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
@@ -28,14 +29,14 @@ def fit(config, backbone, material, folder):
     Returns:
         `(siamese.Networks, history as a DataFrame)`.
     """
-    networks = copying.build(
+    networks = copy_training.build(
         backbone, cross_attention=config.cross_attention, width=config.width, heads=config.heads,
         similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
     )  # fmt: skip
     frame = material.frame
     real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")
     made = frame[frame["role"] == "generated"].drop_duplicates("digest").sort_values("digest")
-    history = copying.train(
+    history = copy_training.train(
         networks, backbone, gray(material, real.index), gray(material, made.index),
         Pool.of(real, real).groups, Recipe(**config.copy_recipe()), folder=folder,
         jit_compile=config.jit_compile, title="learning what a copy is",

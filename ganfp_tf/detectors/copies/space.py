@@ -53,8 +53,8 @@ class CopySpace:
         import keras
 
         from ganfp_tf.data.copy_augmentation import Recipe
-        from ganfp_tf.detectors import copying
         from ganfp_tf.models.backbones.build import build_backbone
+        from ganfp_tf.siamese import copy_training
 
         recipe = Recipe(**dict(self.recipe))
         backbone, _ = build_backbone(
@@ -62,14 +62,14 @@ class CopySpace:
         )
         # Head and comparator are drawn from it, or they would differ from call to call.
         keras.utils.set_random_seed(recipe.seed)
-        networks = copying.build(
+        networks = copy_training.build(
             backbone, cross_attention=self.cross_attention, width=self.width, heads=self.heads
         )
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
         folder = pathlib.Path(store.folder) / digest if store.folder else None
         shape = (-1, store.side, store.side)
         groups = Pool.of(real, real).groups
-        copying.train(
+        copy_training.train(
             networks, backbone, store.pixels(real).reshape(shape),
             store.pixels(generated).reshape(shape), groups, recipe, folder=folder,
             title="learning what a copy is",
@@ -121,11 +121,11 @@ class TrainedCopySpace:
 
     def tokens(self, frame, store):
         """(len(frame), T, D) float32; each content passes the network once."""
-        from ganfp_tf.detectors import copying
+        from ganfp_tf.siamese import copy_training
 
         new = frame[~frame["digest"].isin(self._tokens.keys())].drop_duplicates("digest")
         if len(new):
             images = store.pixels(new).reshape(len(new), self.side, self.side)
-            encoded = copying.encode(self.networks, images)
+            encoded = copy_training.encode(self.networks, images)
             self._tokens.update(zip(new["digest"], encoded, strict=True))
         return np.stack([self._tokens[digest] for digest in frame["digest"]])

@@ -4,9 +4,9 @@ import time
 
 import keras
 
-from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.callbacks import _sigmoid
 from ganfp_tf.reports.render import plots
+from ganfp_tf.siamese import networks
+from ganfp_tf.siamese.callbacks import _sigmoid
 
 
 class Logging(keras.callbacks.Callback):
@@ -22,7 +22,7 @@ class Logging(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         labels = self.watch.labels
         logits = self.watch.logits
-        scores = siamese.image_scores(logits)
+        scores = networks.image_scores(logits)
         self.log.scalars(
             epoch + 1,
             {

@@ -5,10 +5,10 @@ import pandas as pd
 
 from ganfp_tf.data import decode
 from ganfp_tf.data.images import read_image
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese
 from ganfp_tf.reports.render import plots
 from ganfp_tf.reports.render.tables import markdown_table
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks as siamese
 
 EXAMPLES = 8  # pairs in the example batch
 POINTS = 256  # images of each role in the projector

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ganfp_tf.data.copy_augmentation import Recipe
-from ganfp_tf.detectors import copying
 from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDistance
 from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.copies.comparator import CopyComparator
@@ -16,6 +15,7 @@ from ganfp_tf.detectors.copies.space import CopySpace, TrainedCopySpace
 from ganfp_tf.detectors.spaces.base import LearnedSpace
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
+from ganfp_tf.siamese import copy_training
 from ganfp_tf.statistics.metrics import auc
 from tests.detectors.attacks.test_distance import generated_images, images
 from tests.helpers import pictures
@@ -44,7 +44,7 @@ def trainings(monkeypatch):
         calls.append({"real": real, "generated": generated, "groups": groups, "recipe": recipe,
                       **rest})  # fmt: skip
 
-    monkeypatch.setattr(copying, "train", train)
+    monkeypatch.setattr(copy_training, "train", train)
     return calls
 
 
@@ -176,7 +176,7 @@ def test_each_content_passes_the_network_once(planted, monkeypatch):
         seen.append(len(pixels))
         return pixels.mean(axis=2, keepdims=True)
 
-    monkeypatch.setattr(copying, "encode", encode)
+    monkeypatch.setattr(copy_training, "encode", encode)
     space = TrainedCopySpace(None, 32, "key")
     tokens = space.tokens(real.loc[[3, 5, 3]], store)
     assert tokens.shape == (3, 32, 1)

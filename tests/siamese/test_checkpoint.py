@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from ganfp_tf.detectors.checkpoint import RunState
 from ganfp_tf.errors import UserError
+from ganfp_tf.siamese.checkpoint import RunState
 
 
 @dataclasses.dataclass(frozen=True)

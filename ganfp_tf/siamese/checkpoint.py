@@ -1,8 +1,8 @@
 """The state of a training run on disk: all variables and where it stands, in one file an epoch."""
 
-from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as states
+from ganfp_tf.siamese.distribution import ALONE
 
 
 class RunState:

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from ganfp_tf.config.tf_config import Cluster
 from ganfp_tf.data import pairs
-from ganfp_tf.detectors import distribution
-from ganfp_tf.detectors.distribution import ALONE, Team, share
+from ganfp_tf.siamese import distribution
+from ganfp_tf.siamese.distribution import ALONE, Team, share
 
 BLOCKS, R, G = 8, 3, 5
 

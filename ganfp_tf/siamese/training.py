@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from ganfp_tf import files
 from ganfp_tf.data import pairs
-from ganfp_tf.detectors import callbacks, checkpoint, distribution, siamese
-from ganfp_tf.detectors import material as materials
 from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 from ganfp_tf.reports.tensorboard.callbacks import Logging
+from ganfp_tf.siamese import callbacks, checkpoint, distribution
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks as siamese
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,6 @@ from scipy import special
 
 from ganfp_tf import files
 from ganfp_tf.data.embeddings import statistics
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import pair_logits as pair_scores
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import (
@@ -23,6 +21,8 @@ from ganfp_tf.models.siamese import (
     compiled,
     standardize_signals,
 )
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import pair_logits as pair_scores
 from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
 
 SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the similarity signals

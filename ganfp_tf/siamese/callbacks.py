@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from ganfp_tf import progress
-from ganfp_tf.detectors import material as materials
-from ganfp_tf.detectors import siamese
-from ganfp_tf.detectors.distribution import ALONE
 from ganfp_tf.errors import UserError
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.distribution import ALONE
 from ganfp_tf.statistics.metrics import auc
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from ganfp_tf.data.copy_augmentation import Recipe
-from ganfp_tf.detectors import copying
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
 from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.siamese import copy_training
 from tests.helpers.pictures import scenes
 
 # Epochs of ten steps, and half a one.
@@ -20,7 +20,7 @@ EPOCH = 10
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
-    monkeypatch.setattr(copying, "EPOCH", EPOCH)
+    monkeypatch.setattr(copy_training, "EPOCH", EPOCH)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def untrained(seed=0, cross_attention=True):
     backbone, _ = build_backbone(
         "compact", image_size=32, weights="none", seed=seed, finetune="all"
     )
-    networks = copying.build(backbone, cross_attention=cross_attention, width=8, heads=2, hidden=8)
+    networks = copy_training.build(
+        backbone, cross_attention=cross_attention, width=8, heads=2, hidden=8
+    )
     return networks, backbone
 
 
@@ -52,7 +54,7 @@ def trained(initial, material, folder=None, recipe=RECIPE, seed=0):
         count = len(networks.encoder.weights)
         networks.encoder.set_weights(initial[:count])
         networks.comparator.set_weights(initial[count:])
-    return networks, copying.train(networks, backbone, *material, recipe, folder=folder)
+    return networks, copy_training.train(networks, backbone, *material, recipe, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def initial():
 @pytest.fixture(scope="module")
 def uninterrupted(initial, material):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copying, "EPOCH", EPOCH)
+        patch.setattr(copy_training, "EPOCH", EPOCH)
         return trained(initial, material)
 
 
@@ -80,16 +82,16 @@ def test_it_learns(uninterrupted, initial):
 def test_an_interrupted_training_ends_with_the_same_weights(
     uninterrupted, initial, material, tmp_path, monkeypatch
 ):
-    saves = copying.Checkpoint.on_epoch_end
+    saves = copy_training.Checkpoint.on_epoch_end
 
     def killed(self, epoch, logs=None):
         saves(self, epoch, logs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(copying.Checkpoint, "on_epoch_end", killed)
+    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", killed)
     with pytest.raises(KeyboardInterrupt):
         trained(initial, material, tmp_path)
-    monkeypatch.setattr(copying.Checkpoint, "on_epoch_end", saves)
+    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", saves)
     assert not (tmp_path / "history.csv").exists()
 
     # Whatever weights it begins with, those of the checkpoint count.
@@ -101,7 +103,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv"), whole)
 
     # What is done is not done again.
-    monkeypatch.setattr(copying.Checkpoint, "on_epoch_end", killed)
+    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", killed)
     networks, history = trained(None, material, tmp_path, seed=6)
     np.testing.assert_array_equal(weights(networks)[0], weights(expected)[0])
     pd.testing.assert_frame_equal(history, whole)
@@ -121,25 +123,25 @@ class Trainer:
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    first = copying.Checkpoint(Trainer(), path, RECIPE)
+    first = copy_training.Checkpoint(Trainer(), path, RECIPE)
     assert first.restore() == 0
     first.on_epoch_end(0, {"loss": 1.0})
-    assert copying.Checkpoint(Trainer(), path, RECIPE).restore() == 10
+    assert copy_training.Checkpoint(Trainer(), path, RECIPE).restore() == 10
     for name, value in {"mix": 0.1, "seed": 3, "steps": 26}.items():
         other = dataclasses.replace(RECIPE, **{name: value})
         with pytest.raises(UserError, match=r"checkpoint\.npz is damaged or of another recipe"):
-            copying.Checkpoint(Trainer(), path, other).restore()
+            copy_training.Checkpoint(Trainer(), path, other).restore()
 
 
 def test_a_checkpoint_without_facts_is_refused(tmp_path):
     state.save(tmp_path / "checkpoint.npz", ())
     with pytest.raises(UserError, match=r"Start anew with --overwrite"):
-        copying.Checkpoint(Trainer(), tmp_path / "checkpoint.npz", RECIPE).restore()
+        copy_training.Checkpoint(Trainer(), tmp_path / "checkpoint.npz", RECIPE).restore()
 
 
 def test_losses_that_are_no_numbers_stop_and_leave_the_last_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    checkpoint = copying.Checkpoint(Trainer(), path, RECIPE)
+    checkpoint = copy_training.Checkpoint(Trainer(), path, RECIPE)
     checkpoint.on_epoch_end(0, {"loss": 1.0})
     kept = path.read_bytes()
     with pytest.raises(UserError, match=r"no longer numbers in epoch 2 .*--copy_learning_rate"):
@@ -154,7 +156,7 @@ def test_too_few_images_are_a_mistake(real, patients, generated):
     groups = np.arange(real) % max(patients, 1)
     found = f"{real} real images of {patients} patients and {generated} generated ones"
     with pytest.raises(UserError, match=f"at least 4 real images of 2 patients.*{found}"):
-        copying.train(
+        copy_training.train(
             None, None, np.zeros((real, 32, 32)), np.zeros((generated, 32, 32)), groups, RECIPE
         )
 
@@ -162,9 +164,9 @@ def test_too_few_images_are_a_mistake(real, patients, generated):
 def test_positions_are_kept_with_and_without_cross_attention(material):
     for cross_attention in (True, False):
         networks, _ = untrained(cross_attention=cross_attention)
-        tokens = copying.encode(networks, material[0], batch=7)
+        tokens = copy_training.encode(networks, material[0], batch=7)
         assert tokens.shape == (16, 64, 8) and tokens.dtype == np.float32
-        expected = copying.encode(networks, material[0])
+        expected = copy_training.encode(networks, material[0])
         np.testing.assert_allclose(tokens, expected, atol=1e-5)
         names = {layer.name for layer in networks.comparator.layers}
         assert ("cross_attention" in names) == cross_attention

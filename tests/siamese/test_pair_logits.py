@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.detectors.pair_logits import BATCH, pair_logits
+from ganfp_tf.siamese.pair_logits import BATCH, pair_logits
 
 
 class Engine:

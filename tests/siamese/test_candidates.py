@@ -6,10 +6,10 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
 from ganfp_tf.config import Config
-from ganfp_tf.detectors import search
-from ganfp_tf.detectors.material import Material, partners
-from ganfp_tf.detectors.search import Vectors
 from ganfp_tf.errors import UserError
+from ganfp_tf.siamese import candidates as search
+from ganfp_tf.siamese.candidates import Vectors
+from ganfp_tf.siamese.images import Material, partners
 
 
 def vectors(n, m, channels=16, seed=0):

@@ -8,12 +8,12 @@ import pandas as pd
 from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.data import embeddings, encode, pairs
-from ganfp_tf.detectors import search
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.runs import run_folder
+from ganfp_tf.siamese import candidates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def partners(material, real, generated, centres, *, seed):
     config = material.config
     _check_some(generated)
     if config.candidates:
-        table, recall = search.candidates(
+        table, recall = candidates.candidates(
             *_vectors(material, real, generated, centres), config.candidates,
             config.memory_bytes, seed=seed,
         )  # fmt: skip
@@ -167,7 +167,7 @@ def neighbours(material, real, generated, centres, k):
     """
     _check_some(generated)
     vectors = _vectors(material, real, generated, centres)
-    return search.exact(*vectors, k, material.config.memory_bytes)
+    return candidates.exact(*vectors, k, material.config.memory_bytes)
 
 
 def _check_some(generated):
@@ -177,7 +177,7 @@ def _check_some(generated):
 
 def _vectors(material, real, generated, centres):
     domains = zip((real, generated), centres, strict=True)
-    return [search.Vectors(material.pooled, rows, centre) for rows, centre in domains]
+    return [candidates.Vectors(material.pooled, rows, centre) for rows, centre in domains]
 
 
 def centres_of(material, real, generated):
