@@ -13,8 +13,8 @@ import pandas as pd
 
 from ganfp_tf.audit.control import FEWEST, Control, answered, half_of, judged_by, too_few
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT
-from ganfp_tf.simulation import copies
-from ganfp_tf.simulation.stand_in import stand_in, write_images
+from ganfp_tf.simulation import planted_copies
+from ganfp_tf.simulation.memorising_stand_in import stand_in, write_images
 
 FEWEST_PLANTED = 5  # images with copies, below which their being found or not says too little
 MOST_PLANTED = 50  # real images that are copied
@@ -100,7 +100,9 @@ def planted_control(case, percent):
         return [dataclasses.replace(question, found=found)]
     squares = _squares(case, copied)
     with _folder(case) as folder:
-        changed = [copies.change(squares[turn % len(squares)], rng) for turn in range(count)]
+        changed = [
+            planted_copies.change(squares[turn % len(squares)], rng) for turn in range(count)
+        ]
         made = write_images(folder, np.stack(changed), "copy")
         kept = np.sort(rng.permutation(len(case.generated))[count:])
         generated = pd.concat([case.generated.iloc[kept], made], ignore_index=True)

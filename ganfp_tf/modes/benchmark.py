@@ -21,7 +21,7 @@ from ganfp_tf.reports.benchmark import page as report
 from ganfp_tf.reports.benchmark.controls import AGAINST
 from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, grid, run_folder
-from ganfp_tf.simulation import recipe
+from ganfp_tf.simulation import membership
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within
 from ganfp_tf.statistics.paired import paired_bootstrap
@@ -257,7 +257,7 @@ def _facts_of_victim(victim):
     return {
         "victim": victim.name, "real": grid.real_of(config), "architecture": config.architecture,
         "members": config.members, "non_members": config.non_members,
-        "generated": config.generated - recipe.held_out(
+        "generated": config.generated - membership.held_out(
             config.generated, config.test_fraction, "generated"
         ),
         "size": config.size, "steps": config.steps,

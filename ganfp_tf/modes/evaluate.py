@@ -14,7 +14,7 @@ from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.reports.render import canvas, plots, tables
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese.images import reopen_material
-from ganfp_tf.simulation.recipe import SIBLING
+from ganfp_tf.simulation.membership import SIBLING
 from ganfp_tf.statistics.evaluation import can_show
 from ganfp_tf.statistics.frames import evaluate_frame
 

@@ -15,9 +15,9 @@ from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
-from ganfp_tf.simulation import copies, dataset, recipe, sampling, shadows, victim
+from ganfp_tf.simulation import dataset, membership, planted_copies, sampling, shadows, victim
 from ganfp_tf.simulation.fidelity import Fidelity
-from ganfp_tf.simulation.pool import open_pool, read_squares
+from ganfp_tf.simulation.real_images import open_pool, read_squares
 
 SHOWN = 24  # members and generated images in the picture, each
 PLANTED = 3  # stream of random numbers
@@ -54,9 +54,9 @@ def run(config):
         print(_summary(files.read_json(folder / "victim.json"), folder))
         return
     _prepare(config)
-    table = dataset.place_real(recipe.divide(open_pool(config), config), config.seed)
+    table = dataset.place_real(membership.divide(open_pool(config), config), config.seed)
     people = Patients(table, read_squares(table.path.tolist(), config.size, config))
-    inside = (table.group != recipe.UNRELATED).to_numpy()
+    inside = (table.group != membership.UNRELATED).to_numpy()
     dataset.write_images(folder, table.target[inside], people.images[inside])
 
     facts = {"victim": _make(people, folder, config)}
@@ -75,17 +75,17 @@ def _prepare(config):
 
 def _make(people, folder, config):
     """Trains the victim and writes its images and the tables; returns what is known of it."""
-    members = people.of(recipe.MEMBER)
-    others = people.of(recipe.NON_MEMBER)
+    members = people.of(membership.MEMBER)
+    others = people.of(membership.NON_MEMBER)
     trained, reference = _train(members, others, folder / "victim", config, config.seed, "victim")
     generated = sampling.generate(trained.generator, config.generated, config.seed)
     rng = np.random.default_rng([config.seed, PLANTED])
-    generated, sources = copies.plant(generated, members, config.plant_copies, rng)
-    tested = recipe.held_out(config.generated, config.test_fraction, "generated")
+    generated, sources = planted_copies.plant(generated, members, config.plant_copies, rng)
+    tested = membership.held_out(config.generated, config.test_fraction, "generated")
     targets = dataset.generated_targets(config.generated, tested)
     dataset.write_images(folder, targets, generated)
     copied = np.flatnonzero(sources >= 0)
-    member_targets = people.table.target[people.table.group == recipe.MEMBER].to_numpy()
+    member_targets = people.table.target[people.table.group == membership.MEMBER].to_numpy()
     planted = pd.DataFrame(
         {"path": [targets[row] for row in copied], "source": member_targets[sources[copied]]}
     )
@@ -102,10 +102,10 @@ def _make(people, folder, config):
 
 def _make_unrelated(people, folder, config):
     """Trains a victim on other patients; its images know nothing of ours."""
-    members, seed = people.of(recipe.UNRELATED), config.seed + 1
-    others, place = people.of(recipe.NON_MEMBER), folder / "unrelated"
+    members, seed = people.of(membership.UNRELATED), config.seed + 1
+    others, place = people.of(membership.NON_MEMBER), folder / "unrelated"
     trained, reference = _train(members, others, place / "victim", config, seed, "unrelated victim")
-    tested = recipe.held_out(config.generated, config.test_fraction, "generated")
+    tested = membership.held_out(config.generated, config.test_fraction, "generated")
     count = config.generated - tested
     generated = sampling.generate(trained.generator, count, seed)
     dataset.write_images(place, dataset.unrelated_targets(count), generated)
@@ -195,7 +195,7 @@ def _record(people, facts, config):
         "images": {" ".join(key).strip(): int(count) for key, count in groups.items()},
         "digests": {
             group: dataset.digest_of_images(people.in_order(group))
-            for group in (recipe.MEMBER, recipe.NON_MEMBER, recipe.SIBLING)
+            for group in (membership.MEMBER, membership.NON_MEMBER, membership.SIBLING)
         },
         **facts,
         "environment": run_folder.environment(),

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ganfp_tf import files
 from ganfp_tf.data.layouts import natural_key
-from ganfp_tf.simulation.recipe import MEMBER, NON_MEMBER, TEST, TRAINING, UNRELATED
+from ganfp_tf.simulation.membership import MEMBER, NON_MEMBER, TEST, TRAINING, UNRELATED
 
 ORDER, TEST_ORDER = 1, 2  # streams of random numbers
 FOLDERS = {MEMBER: "real_used", NON_MEMBER: "real_not_used"}

@@ -6,7 +6,7 @@ from PIL import Image
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.simulation import dataset
-from ganfp_tf.simulation.recipe import divide
+from ganfp_tf.simulation.membership import divide
 
 
 def table(members=12, seed=0):

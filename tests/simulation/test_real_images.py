@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
-from ganfp_tf.simulation.pool import open_pool, read_squares
+from ganfp_tf.simulation.real_images import open_pool, read_squares
 
 
 def config(real, **changes):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.simulation import copies, phantom
+from ganfp_tf.simulation import phantom, planted_copies
 
 
 def members(count=4):
@@ -14,7 +14,7 @@ def noise(count):
 
 def test_a_copy_is_nearest_to_its_own_source():
     known = members()
-    images, sources = copies.plant(noise(40), known, 50.0, np.random.default_rng(0))
+    images, sources = planted_copies.plant(noise(40), known, 50.0, np.random.default_rng(0))
     assert (sources >= 0).sum() == 20
     copied = images[sources >= 0].astype(float)
     distance = ((copied[:, None] - known[None].astype(float)) ** 2).mean(axis=(2, 3))
@@ -26,7 +26,7 @@ def test_a_copy_is_nearest_to_its_own_source():
 @pytest.mark.parametrize("percent", [0.0, 2.5, 10.0, 100.0])
 def test_the_share_and_the_others_untouched(percent):
     generated = noise(40)
-    images, sources = copies.plant(generated, members(), percent, np.random.default_rng(0))
+    images, sources = planted_copies.plant(generated, members(), percent, np.random.default_rng(0))
     assert (sources >= 0).sum() == round(0.4 * percent)
     assert np.array_equal(images[sources < 0], generated[sources < 0])
     counts = np.bincount(sources[sources >= 0], minlength=4)
@@ -35,9 +35,9 @@ def test_the_share_and_the_others_untouched(percent):
 
 
 def test_the_generator_decides():
-    first, _ = copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
-    again, _ = copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
-    other, _ = copies.plant(noise(20), members(), 20.0, np.random.default_rng(4))
+    first, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
+    again, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
+    other, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(4))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
@@ -56,19 +56,19 @@ class Still:
 
 def test_without_draws_nothing_changes():
     image = members(1)[0]
-    assert np.array_equal(copies.change(image, Still()), image)
+    assert np.array_equal(planted_copies.change(image, Still()), image)
 
 
 def test_a_full_shift_is_a_64th_of_the_side():
     image = np.zeros((64, 64), "uint8")
     image[20, 30] = 200
-    moved = copies.change(image, Still(x=1.0))
+    moved = planted_copies.change(image, Still(x=1.0))
     assert moved[20, 29] == 200 and moved.sum() == 200
-    moved = copies.change(image, Still(y=-1.0))
+    moved = planted_copies.change(image, Still(y=-1.0))
     assert moved[21, 30] == 200
 
 
 def test_gain_and_offset_by_hand():
     image = np.full((32, 32), 100, "uint8")
-    assert (copies.change(image, Still(gain=1.0)) == 105).all()
-    assert (copies.change(image, Still(add=-1.0)) == 96).all()
+    assert (planted_copies.change(image, Still(gain=1.0)) == 105).all()
+    assert (planted_copies.change(image, Still(add=-1.0)) == 96).all()

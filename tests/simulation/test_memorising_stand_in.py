@@ -7,7 +7,7 @@ import pytest
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.registry import make_detector
-from ganfp_tf.simulation.stand_in import stand_in, write_images
+from ganfp_tf.simulation.memorising_stand_in import stand_in, write_images
 from ganfp_tf.statistics.metrics import auc
 from tests.helpers.pictures import Pictures, scenes
 

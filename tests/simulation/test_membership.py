@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
-from ganfp_tf.simulation.recipe import divide, held_out, patients_needed
+from ganfp_tf.simulation.membership import divide, held_out, patients_needed
 
 
 def pool(patients, images=3):

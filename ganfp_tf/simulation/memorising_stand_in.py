@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import ndimage
 
 from ganfp_tf.simulation import dataset
-from ganfp_tf.simulation.copies import change
+from ganfp_tf.simulation.planted_copies import change
 
 NEAREST = 5  # others that an image may be blended with
 SHARE = 0.7  # of the source in a blend, at least
