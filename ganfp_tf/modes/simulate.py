@@ -15,8 +15,9 @@ from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
-from ganfp_tf.simulation import dataset, membership, planted_copies, sampling, shadows, victim
-from ganfp_tf.simulation.fidelity import Fidelity
+from ganfp_tf.simulation import dataset, membership, planted_copies, shadows
+from ganfp_tf.simulation.gan import sampling, training
+from ganfp_tf.simulation.gan.fidelity import Fidelity
 from ganfp_tf.simulation.real_images import open_pool, read_squares
 
 SHOWN = 24  # members and generated images in the picture, each
@@ -170,7 +171,7 @@ def _train(members, others, folder, config, seed, title):
     # The distance of two images to themselves would say nothing.
     watch = Fidelity(members, others) if len(others) >= shadows.LEAST else None
     with open_log(folder / "tensorboard", config.tensorboard) as log:
-        trained = victim.train(
+        trained = training.train(
             members, folder, config, seed=seed, log=log, watch=watch, title=title
         )
     return trained, watch.reference if watch else None
@@ -181,7 +182,7 @@ def _facts(trained, reference, seed):
     last["step"] = int(last["step"])
     return {
         "seed": seed, "seconds": trained.seconds, "parameters": trained.parameters,
-        "weights_digest": victim.digest(trained.generator),
+        "weights_digest": training.digest(trained.generator),
         "last_epoch": last, "frechet": last.get("frechet"), "frechet_of_other_real": reference,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.detectors.shadows.calibration import open_shadows
 from ganfp_tf.modes import simulate
-from ganfp_tf.simulation import victim
+from ganfp_tf.simulation.gan import training
 from main import main
 
 SMALL = (
@@ -93,10 +93,10 @@ def test_finished_ones_stay_and_an_interrupted_one_goes_on(
 ):
     folder = tmp_path / "run"
     words = (*SMALL, f"--real={real}", f"--run_dir={folder}")
-    monkeypatch.setattr(victim, "EPOCH", 2)
+    monkeypatch.setattr(training, "EPOCH", 2)
     monkeypatch.setattr(simulate, "Fidelity", NoWatch)
     with monkeypatch.context() as patch:
-        well, steps = victim.callbacks.Progress.on_train_batch_end, []
+        well, steps = training.callbacks.Progress.on_train_batch_end, []
 
         def stop(self, batch, logs=None):
             steps.append(batch)
@@ -104,7 +104,7 @@ def test_finished_ones_stay_and_an_interrupted_one_goes_on(
                 raise KeyboardInterrupt
             well(self, batch, logs)
 
-        patch.setattr(victim.callbacks.Progress, "on_train_batch_end", stop)
+        patch.setattr(training.callbacks.Progress, "on_train_batch_end", stop)
         assert ganfp(*words) == 130
     assert not (folder / "shadow_1" / "shadow.json").exists()
     before = (folder / "shadow_0" / "shadow.json").stat().st_mtime_ns

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ganfp_tf import files
-from ganfp_tf.simulation import victim
+from ganfp_tf.simulation.gan import training
 from main import main
 
 SMALL = (
@@ -94,16 +94,16 @@ def test_interrupted_it_goes_on_to_the_same_victim(simulated, phantoms, tmp_path
     """Stopped in the second epoch, then run again: the images are those of the other folder."""
     folder = tmp_path / "run"
     words = (*SMALL, phantoms, f"--run_dir={folder}", "--unrelated", "--plant_copies=10")
-    monkeypatch.setattr(victim, "EPOCH", 2)
+    monkeypatch.setattr(training, "EPOCH", 2)
     with monkeypatch.context() as patch:
-        well = victim.callbacks.Progress.on_train_batch_end
+        well = training.callbacks.Progress.on_train_batch_end
 
         def stop(self, batch, logs=None):
             if int(self.model.step) == 3:
                 raise KeyboardInterrupt
             well(self, batch, logs)
 
-        patch.setattr(victim.callbacks.Progress, "on_train_batch_end", stop)
+        patch.setattr(training.callbacks.Progress, "on_train_batch_end", stop)
         assert ganfp(*words) == 130
     assert not (folder / "manifest.csv").exists()
     assert ganfp(*words) == 0

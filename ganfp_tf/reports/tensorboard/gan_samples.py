@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ganfp_tf.reports.render import canvas, mosaic
-from ganfp_tf.simulation import sampling
+from ganfp_tf.simulation.gan import sampling
 
 
 class Samples(keras.callbacks.Callback):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ganfp_tf.config.simulation import SIDES
-from ganfp_tf.simulation.architectures import ARCHITECTURES
+from ganfp_tf.simulation.gan.architectures import ARCHITECTURES
 
 NAMES = sorted(ARCHITECTURES)
 

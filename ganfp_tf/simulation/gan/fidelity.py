@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.siamese import compiled
-from ganfp_tf.simulation import sampling
+from ganfp_tf.simulation.gan import sampling
 from ganfp_tf.statistics.frechet import frechet_distance
 
 BACKBONE = "efficientnetlite0"  # its ImageNet weights come with the requirements

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ganfp_tf.simulation.augment import augment
+from ganfp_tf.simulation.gan.augment import augment
 
 LOSSES = ("nonsaturating", "hinge")
 R1_EVERY = 16  # lazy regularisation (Karras et al. 2020a, section 3.1)

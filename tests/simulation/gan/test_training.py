@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ganfp_tf.config import Config, simulation
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports.tensorboard.log import NullLog, open_log
-from ganfp_tf.simulation import architectures, augment, callbacks, gan, sampling, victim
+from ganfp_tf.simulation.gan import architectures, augment, callbacks, gan, sampling, training
 
 EPOCH, STEPS, SEED = 4, 10, 3
 MEMBERS = np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8")
@@ -37,7 +37,7 @@ class Watch:
 
 
 def train(folder, config=None, *, log=None, watch=None, images=MEMBERS):
-    return victim.train(
+    return training.train(
         images,
         folder,
         config or settings(),
@@ -56,7 +56,7 @@ def everything(folder):
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
-    monkeypatch.setattr(victim, "EPOCH", EPOCH)
+    monkeypatch.setattr(training, "EPOCH", EPOCH)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def whole(tmp_path_factory):
     """A victim trained without an interruption: `(folder, Trained)`."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch, open_log(folder / "tensorboard") as log:
-        patch.setattr(victim, "EPOCH", EPOCH)
+        patch.setattr(training, "EPOCH", EPOCH)
         yield folder, train(folder, log=log, watch=Watch())
 
 
@@ -77,7 +77,7 @@ def test_settings_and_code_name_the_same_things():
 
 def test_an_order_holds_each_image_once():
     images = np.arange(11, dtype="uint8")[:, None, None] + np.zeros((11, 2, 2), "uint8")
-    dataset = victim.batches(images, 4, SEED)
+    dataset = training.batches(images, 4, SEED)
     drawn = [sampling.to_bytes(batch)[:, 0, 0] for batch in dataset.take(33)]
     assert all(len(batch) == 4 for batch in drawn)
     turns = np.concatenate(drawn).reshape(12, 11)
@@ -85,14 +85,14 @@ def test_an_order_holds_each_image_once():
     assert len({tuple(turn) for turn in turns}) == 12, "every turn has an order of its own"
     # Where an image stands in a turn is not tied to its number.
     assert len(set(turns[:, 0])) > 4
-    other = [sampling.to_bytes(b)[:, 0, 0] for b in victim.batches(images, 4, SEED + 1).take(33)]
+    other = [sampling.to_bytes(b)[:, 0, 0] for b in training.batches(images, 4, SEED + 1).take(33)]
     assert not np.array_equal(np.concatenate(other), np.concatenate(drawn))
-    late = [sampling.to_bytes(b)[:, 0, 0] for b in victim.batches(images, 4, SEED, 7).take(5)]
+    late = [sampling.to_bytes(b)[:, 0, 0] for b in training.batches(images, 4, SEED, 7).take(5)]
     np.testing.assert_array_equal(late, drawn[7:12])
 
 
 def test_batches_hold_the_images_themselves():
-    batch = next(iter(victim.batches(MEMBERS, 8, SEED)))
+    batch = next(iter(training.batches(MEMBERS, 8, SEED)))
     assert batch.shape == (8, 32, 32, 1) and batch.dtype == tf.float32
     assert np.min(batch) >= -1.0 and np.max(batch) <= 1.0
     known = {image.tobytes() for image in MEMBERS}
@@ -110,7 +110,7 @@ def test_a_training_ends_exactly_at_its_steps(whole):
     pd.testing.assert_frame_equal(history, trained.history)
     assert int(everything(folder)["00000"]) == STEPS
     assert trained.seconds > 0.0
-    built = victim.build(settings(), SEED)
+    built = training.build(settings(), SEED)
     assert trained.parameters == {
         "generator": built.generator.count_params(),
         "discriminator": built.discriminator.count_params(),
@@ -123,11 +123,11 @@ def test_a_training_ends_exactly_at_its_steps(whole):
 def test_the_saved_generator_is_the_average(whole):
     folder, trained = whole
     loaded = keras.models.load_model(folder / "generator.keras")
-    assert victim.digest(loaded) == victim.digest(trained.generator)
+    assert training.digest(loaded) == training.digest(trained.generator)
     images = sampling.generate(trained.generator, 5, SEED)
     assert images.shape == (5, 32, 32) and images.dtype == np.uint8
     np.testing.assert_array_equal(sampling.generate(loaded, 5, SEED), images)
-    assert victim.digest(victim.build(settings(), SEED).average) != victim.digest(loaded)
+    assert training.digest(training.build(settings(), SEED).average) != training.digest(loaded)
 
 
 def test_tensorboard_holds_losses_and_samples(whole):
@@ -163,7 +163,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypat
     resumed = train(tmp_path, watch=watch)
     folder, trained = whole
     pd.testing.assert_frame_equal(resumed.history, trained.history)
-    assert victim.digest(resumed.generator) == victim.digest(trained.generator)
+    assert training.digest(resumed.generator) == training.digest(trained.generator)
     one, other = everything(tmp_path), everything(folder)
     assert one.keys() == other.keys()
     for name in one:
@@ -174,11 +174,11 @@ def test_a_residual_victim_is_the_same_whatever_the_process_built_before(tmp_pat
     """And resumed it equals itself: unnamed layers would be numbered on, and sums reordered."""
     config = settings(architecture="residual", size=64, channels=8, latent=16, steps=12)
     members = np.repeat(np.repeat(MEMBERS, 2, axis=1), 2, axis=2)
-    first = victim.digest(train(tmp_path / "a", config, images=members).generator)
+    first = training.digest(train(tmp_path / "a", config, images=members).generator)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(callbacks.Progress, "on_epoch_end", _interrupt)
         train(tmp_path / "b", config, images=members)
-    assert victim.digest(train(tmp_path / "b", config, images=members).generator) == first
+    assert training.digest(train(tmp_path / "b", config, images=members).generator) == first
 
 
 def _interrupt(self, epoch, logs=None):
@@ -209,7 +209,7 @@ def test_a_finished_training_is_not_made_again(whole, monkeypatch):
     monkeypatch.setattr(gan.GAN, "fit", None)
     folder, trained = whole
     again = train(folder)
-    assert victim.digest(again.generator) == victim.digest(trained.generator)
+    assert training.digest(again.generator) == training.digest(trained.generator)
     assert again.seconds == trained.seconds
     pd.testing.assert_frame_equal(again.history, trained.history)
 
@@ -224,8 +224,8 @@ def test_a_damaged_checkpoint_is_a_users_error(whole, tmp_path, damage):
 
 
 def test_a_checkpoint_without_its_history_is_a_users_error(tmp_path):
-    built = victim.build(settings(), SEED)
-    victim.state.save(tmp_path / "checkpoint.npz", built.state())
+    built = training.build(settings(), SEED)
+    training.state.save(tmp_path / "checkpoint.npz", built.state())
     with pytest.raises(UserError, match="damaged"):
         train(tmp_path)
 
@@ -234,8 +234,8 @@ def test_a_checkpoint_without_its_history_is_a_users_error(tmp_path):
 def test_a_diverged_training_is_told_and_keeps_no_bad_checkpoint(
     tmp_path, monkeypatch, epoch, what
 ):
-    monkeypatch.setattr(victim, "EPOCH", epoch)
-    build = victim.build
+    monkeypatch.setattr(training, "EPOCH", epoch)
+    build = training.build
 
     def explosive(config, seed):
         built = build(config, seed)
@@ -243,7 +243,7 @@ def test_a_diverged_training_is_told_and_keeps_no_bad_checkpoint(
         built.discriminator_optimizer.learning_rate.assign(float("inf"))
         return built
 
-    monkeypatch.setattr(victim, "build", explosive)
+    monkeypatch.setattr(training, "build", explosive)
     with pytest.raises(UserError, match=f"{what} are no longer numbers at step"):
         train(tmp_path)
     assert not (tmp_path / "checkpoint.npz").exists()
@@ -254,7 +254,7 @@ def test_a_diverged_training_is_told_and_keeps_no_bad_checkpoint(
 def test_every_optimiser_scales_at_most_once(policy):
     keras.config.set_dtype_policy(policy)
     try:
-        built = victim.build(settings(), SEED)
+        built = training.build(settings(), SEED)
     finally:
         keras.config.set_dtype_policy("float32")
     for optimizer in (built.optimizer, built.discriminator_optimizer):
@@ -272,16 +272,16 @@ def test_every_optimiser_scales_at_most_once(policy):
 
 
 def test_a_seed_decides_the_networks():
-    digests = [victim.digest(victim.build(settings(), seed).average) for seed in (1, 1, 2)]
+    digests = [training.digest(training.build(settings(), seed).average) for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_a_victim_learns_what_all_its_members_show(tmp_path, monkeypatch):
-    monkeypatch.setattr(victim, "EPOCH", 150)
+    monkeypatch.setattr(training, "EPOCH", 150)
     square = np.zeros((8, 32, 32), "uint8")
     square[:, 8:24, 8:24] = 255
     config = settings(steps=150, ema=0.9, channels=8, gan_learning_rate=2e-3)
-    start = sampling.generate(victim.build(config, SEED).average, 16, SEED)
+    start = sampling.generate(training.build(config, SEED).average, 16, SEED)
     images = sampling.generate(train(tmp_path, config, images=square).generator, 16, SEED)
     before, after = (np.abs(x.astype(float) - square[:1]).mean() for x in (start, images))
     assert after < 0.5 * before

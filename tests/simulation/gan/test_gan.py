@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.simulation.gan import GAN, LOSSES, R1_EVERY, adversarial_losses
+from ganfp_tf.simulation.gan.gan import GAN, LOSSES, R1_EVERY, adversarial_losses
 
 SIDE, LATENT, BATCH, RATE = 4, 3, 5, 0.25
 REAL = np.random.default_rng(0).uniform(-1, 1, (BATCH, SIDE, SIDE, 1)).astype("float32")

@@ -13,10 +13,10 @@ from ganfp_tf import files
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
 from ganfp_tf.reports.tensorboard.gan_samples import Samples
-from ganfp_tf.simulation import callbacks, sampling
-from ganfp_tf.simulation.architectures import ARCHITECTURES
 from ganfp_tf.simulation.dataset import digest_of_images
-from ganfp_tf.simulation.gan import GAN
+from ganfp_tf.simulation.gan import callbacks, sampling
+from ganfp_tf.simulation.gan.architectures import ARCHITECTURES
+from ganfp_tf.simulation.gan.gan import GAN
 
 EPOCH = 1000  # steps between two checkpoints, each with samples and its Fréchet distance
 ORDER = 1  # stream of the order of the members; the other draws of a step have the seed alone

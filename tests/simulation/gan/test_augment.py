@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganfp_tf.simulation import augment as module
-from ganfp_tf.simulation.augment import POLICIES, augment
+from ganfp_tf.simulation.gan import augment as module
+from ganfp_tf.simulation.gan.augment import POLICIES, augment
 
 SEED = tf.constant([3, 5])
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ganfp_tf.simulation import fidelity, sampling
-from ganfp_tf.simulation.fidelity import Fidelity
+from ganfp_tf.simulation.gan import fidelity, sampling
+from ganfp_tf.simulation.gan.fidelity import Fidelity
 
 COUNT = 24
 
