@@ -13,7 +13,7 @@ from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.registry import make_detector
 from ganfp_tf.simulation.dataset import digest_of_images
-from ganfp_tf.simulation.phantom import phantom
+from ganfp_tf.simulation.phantoms.phantom import phantom
 from ganfp_tf.statistics.frames import evaluate_frame
 from main import main
 

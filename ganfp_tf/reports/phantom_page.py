@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganfp_tf.files import atomic_path
 from ganfp_tf.reports.render import canvas
-from ganfp_tf.simulation.phantom import findings_in, phantom
+from ganfp_tf.simulation.phantoms.phantom import findings_in, phantom
 
 NAMES = {"tree_in_bud": "tree in bud", "granuloma": "calcified granuloma"}
 

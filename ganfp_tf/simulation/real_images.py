@@ -13,8 +13,8 @@ from ganfp_tf.data import images, layouts
 from ganfp_tf.data.catalog import assign_patients
 from ganfp_tf.data.folders import list_images
 from ganfp_tf.errors import UserError
-from ganfp_tf.simulation import phantom
 from ganfp_tf.simulation.membership import patients_needed
+from ganfp_tf.simulation.phantoms import phantom
 
 PHANTOM = "phantom"
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.simulation import phantom, planted_copies
+from ganfp_tf.simulation import planted_copies
+from ganfp_tf.simulation.phantoms import phantom
 
 
 def members(count=4):

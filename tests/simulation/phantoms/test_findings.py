@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.simulation import findings
-from ganfp_tf.simulation.anatomy import Grid, draw_anatomy, slice_hu
+from ganfp_tf.simulation.phantoms import findings
+from ganfp_tf.simulation.phantoms.anatomy import Grid, draw_anatomy, slice_hu
 
 SIDE = 128
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganfp_tf.simulation import organs, shapes, torso, vessels
-from ganfp_tf.simulation.shapes import Noise, ellipsoid, superellipse, union
+from ganfp_tf.simulation.phantoms import organs, shapes, torso, vessels
+from ganfp_tf.simulation.phantoms.shapes import Noise, ellipsoid, superellipse, union
 
 AIR = -1000.0
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganfp_tf.simulation.shapes import blend, cover, ellipsoid, step
-from ganfp_tf.simulation.vessels import Tree, draw, in_slice
+from ganfp_tf.simulation.phantoms.shapes import blend, cover, ellipsoid, step
+from ganfp_tf.simulation.phantoms.vessels import Tree, draw, in_slice
 
 # Share of patients that get each finding; one in eight has none.
 SHARES = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganfp_tf.simulation.scanner import Scanner, window
+from ganfp_tf.simulation.phantoms.scanner import Scanner, window
 
 FIELD = 300.0  # mm
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ganfp_tf.simulation.shapes import blend, capsule, cover, ellipsoid, step
+from ganfp_tf.simulation.phantoms.shapes import blend, capsule, cover, ellipsoid, step
 
 FAT, MUSCLE, SKIN, CORTEX, MARROW, CARTILAGE = -100.0, 55.0, 20.0, 620.0, 230.0, 110.0
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports import phantom_page
-from ganfp_tf.simulation import phantom as module
-from ganfp_tf.simulation.findings import SHARES
-from ganfp_tf.simulation.phantom import findings_of, level, phantom, write_phantoms
+from ganfp_tf.simulation.phantoms import phantom as module
+from ganfp_tf.simulation.phantoms.findings import SHARES
+from ganfp_tf.simulation.phantoms.phantom import findings_of, level, phantom, write_phantoms
 
 
 def test_the_same_call_gives_the_same_bytes_whatever_came_before():
@@ -31,7 +31,7 @@ def test_the_same_call_gives_the_same_bytes_whatever_came_before():
 
 def test_another_process_gives_the_same_bytes():
     code = (
-        "import sys; from ganfp_tf.simulation.phantom import phantom;"
+        "import sys; from ganfp_tf.simulation.phantoms.phantom import phantom;"
         "sys.stdout.buffer.write(phantom(3, 1, size=32).tobytes());"
         "assert 'tensorflow' not in sys.modules"
     )

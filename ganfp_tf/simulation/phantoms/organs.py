@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ganfp_tf.simulation import vessels
-from ganfp_tf.simulation.shapes import blend, cover, ellipsoid, step
-from ganfp_tf.simulation.vessels import Tree
+from ganfp_tf.simulation.phantoms import vessels
+from ganfp_tf.simulation.phantoms.shapes import blend, cover, ellipsoid, step
+from ganfp_tf.simulation.phantoms.vessels import Tree
 
 SOFT, LUMEN = 40.0, -985.0
 

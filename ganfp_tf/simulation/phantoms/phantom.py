@@ -16,9 +16,9 @@ from PIL import Image
 from ganfp_tf import progress
 from ganfp_tf.errors import UserError
 from ganfp_tf.files import atomic_path, read_json, write_csv, write_json
-from ganfp_tf.simulation.anatomy import draw_anatomy, slice_hu
-from ganfp_tf.simulation.findings import draw_findings, paint, seen
-from ganfp_tf.simulation.scanner import Scanner, window
+from ganfp_tf.simulation.phantoms.anatomy import draw_anatomy, slice_hu
+from ganfp_tf.simulation.phantoms.findings import draw_findings, paint, seen
+from ganfp_tf.simulation.phantoms.scanner import Scanner, window
 
 VERSION = 1  # raised when the same seed gives another image
 SIZES = (32, 64, 128, 256, 512)
