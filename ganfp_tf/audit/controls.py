@@ -15,7 +15,7 @@ from ganfp_tf.audit.control import Control, answered, half_of
 from ganfp_tf.audit.synthetic_controls import planted_control, stand_in_controls
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
 from ganfp_tf.statistics.evaluation import ALPHA
-from ganfp_tf.statistics.multiple import holm
+from ganfp_tf.statistics.multiple_testing import holm
 
 REMARK = " More than chance, but too little to explain the finding."
 PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images

@@ -13,13 +13,13 @@ from ganfp_tf.statistics.epsilon import epsilon_lower_bound
 from ganfp_tf.statistics.evaluation import ALPHA, POWER
 from ganfp_tf.statistics.frames import evaluate_frame
 from ganfp_tf.statistics.intervals import majority_labels
-from ganfp_tf.statistics.low_rates import tpr_at_low_rates
+from ganfp_tf.statistics.low_fpr import tpr_at_low_rates
+from ganfp_tf.statistics.member_share import share_used
 from ganfp_tf.statistics.metrics import auc_within
-from ganfp_tf.statistics.multiple import benjamini_hochberg
+from ganfp_tf.statistics.multiple_testing import benjamini_hochberg
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
-from ganfp_tf.statistics.set_test import set_test
-from ganfp_tf.statistics.share import share_used
+from ganfp_tf.statistics.two_sample import set_test
 
 FIGURES = ("kappa", "accuracy", "f1", "precision", "recall")  # of decisions: labels are needed
 CURVE = np.round(np.arange(0.50, 0.96, 0.01), 2)  # true AUC for which the power is told

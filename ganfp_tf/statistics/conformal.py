@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ganfp_tf.statistics.metrics import check_scores
-from ganfp_tf.statistics.multiple import benjamini_hochberg
+from ganfp_tf.statistics.multiple_testing import benjamini_hochberg
 
 
 def conformal_p(suspects, reference):

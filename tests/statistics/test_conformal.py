@@ -14,7 +14,7 @@ from ganfp_tf.statistics.conformal import (
     resolvable,
     smallest_p,
 )
-from ganfp_tf.statistics.multiple import benjamini_hochberg
+from ganfp_tf.statistics.multiple_testing import benjamini_hochberg
 
 numbers = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=12)
 

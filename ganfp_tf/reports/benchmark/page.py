@@ -8,7 +8,7 @@ from ganfp_tf.reports.benchmark.curves import METRICS, PANEL
 from ganfp_tf.reports.render.page import Picture, Section
 from ganfp_tf.reports.render.tables import format_p
 from ganfp_tf.reports.render.words import counted, listed, span
-from ganfp_tf.statistics.multiple import holm
+from ganfp_tf.statistics.multiple_testing import holm
 
 ALPHA = 0.05
 SHOWN = ("auc", "tpr_1")

@@ -9,7 +9,7 @@ from ganfp_tf.reports.comparison.rows import PAIRS, TRAIN
 from ganfp_tf.reports.render import bars
 from ganfp_tf.reports.render.page import Picture, Section
 from ganfp_tf.reports.render.tables import format_interval, format_number, format_p
-from ganfp_tf.statistics.multiple import holm
+from ganfp_tf.statistics.multiple_testing import holm
 
 ALPHA = 0.05
 

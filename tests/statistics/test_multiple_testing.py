@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ganfp_tf.statistics.multiple import benjamini_hochberg, holm
+from ganfp_tf.statistics.multiple_testing import benjamini_hochberg, holm
 
 
 def test_by_hand():

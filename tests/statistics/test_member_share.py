@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.statistics import share as module
+from ganfp_tf.statistics import member_share as module
 from ganfp_tf.statistics.conformal import conformal_p
 from ganfp_tf.statistics.intervals import wilson
-from ganfp_tf.statistics.share import share_used
+from ganfp_tf.statistics.member_share import share_used
 
 SETTINGS = {"resamples": 200, "confidence": 0.95, "seed": 0}
 

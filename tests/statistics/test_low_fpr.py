@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ganfp_tf.statistics.intervals import patient_bootstrap, wilson
-from ganfp_tf.statistics.low_rates import RATES, tpr_at_low_rates
+from ganfp_tf.statistics.low_fpr import RATES, tpr_at_low_rates
 from ganfp_tf.statistics.metrics import tpr_at_fpr
 
 

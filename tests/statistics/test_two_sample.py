@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.statistics.set_test import set_test
+from ganfp_tf.statistics.two_sample import set_test
 
 SETTINGS = {"permutations": 199, "confidence": 0.95, "resamples": 200, "seed": 0}
 
