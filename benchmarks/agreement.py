@@ -24,10 +24,10 @@ import tensorflow as tf
 
 from ganfp_tf import cli
 from ganfp_tf.config import Config
-from ganfp_tf.siamese import images as materials
-from ganfp_tf.siamese import networks
 from ganfp_tf.export.lite_agreement import InLite
 from ganfp_tf.models.siamese import compiled
+from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import networks
 
 
 def main():
@@ -46,8 +46,9 @@ def main():
     generated = material.rows(paths, "generated")[: asked.generated]
     table = np.broadcast_to(generated, (len(real), len(generated)))
     stored = networks.pair_logits(networks.load(run / "splits" / "main"), material, real, table)
-    images = [np.stack(list(material.images(rows).as_numpy_iterator()))
-              for rows in (real, generated)]  # fmt: skip
+    images = [
+        np.stack(list(material.images(rows).as_numpy_iterator())) for rows in (real, generated)
+    ]
     left = np.repeat(np.arange(len(real)), len(generated))
     right = np.tile(np.arange(len(generated)), len(real))
     whole, served, lite = (np.empty(stored.size, "float32") for _ in range(3))
@@ -73,12 +74,14 @@ def main():
     for name, difference in (
         ("whole model on images, logit", whole - flat),
         ("SavedModel, probability", served - 1.0 / (1.0 + np.exp(-flat.astype("float64")))),
-        ("SavedModel against the whole model, probability",
-         served - 1.0 / (1.0 + np.exp(-whole.astype("float64")))),
+        (
+            "SavedModel against the whole model, probability",
+            served - 1.0 / (1.0 + np.exp(-whole.astype("float64"))),
+        ),
         ("LiteRT float, logit", lite - flat),
         ("LiteRT float against the whole model, logit", lite - whole),
         (f"Beam against --mode=predict, score of {len(scores[0])} images", scores[1] - scores[0]),
-    ):  # fmt: skip
+    ):
         print(f"{name}: largest difference {np.abs(difference).max():.2g}")
 
 

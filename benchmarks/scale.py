@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image
 
-from ganfp_tf import cli, clock
+from ganfp_tf import cli, timing
 
 NAIVE_PAIRS, BATCH = 64, 32
 
@@ -37,27 +37,47 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=pathlib.Path)
     numbers = {
-        "real": 200, "generated": 5000, "made": 0, "size": 224, "width": 128, "heads": 4,
-        "candidates": 0, "side": 256,
-    }  # fmt: skip
+        "real": 200,
+        "generated": 5000,
+        "made": 0,
+        "size": 224,
+        "width": 128,
+        "heads": 4,
+        "candidates": 0,
+        "side": 256,
+    }
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--backbone", default="resnet50")
     asked = parser.parse_args()
     flags = [
-        f"--backbone={asked.backbone}", "--weights=none", f"--image_size={asked.size}",
-        "--cross_attention", f"--width={asked.width}", f"--heads={asked.heads}",
-        f"--candidates={asked.candidates}", f"--store_dir={asked.work / 'trained_store'}",
-    ]  # fmt: skip
+        f"--backbone={asked.backbone}",
+        "--weights=none",
+        f"--image_size={asked.size}",
+        "--cross_attention",
+        f"--width={asked.width}",
+        f"--heads={asked.heads}",
+        f"--candidates={asked.candidates}",
+        f"--store_dir={asked.work / 'trained_store'}",
+    ]
     run = asked.work / f"run-{asked.backbone}-{asked.size}-{asked.width}-{asked.heads}"
     run = run.with_name(f"{run.name}-{asked.candidates}")
     training = asked.work / "training"
     for name, count in (("real_used", 10), ("real_not_used", 10), ("generated", 20)):
         write(training / name, count, name, asked.side)
-    call([f"--data={training}", f"--run_dir={run}", "--epochs=1", "--steps_per_epoch=1",
-          "--notensorboard", "--nosaved_model", *flags])  # fmt: skip
+    call(
+        [
+            f"--data={training}",
+            f"--run_dir={run}",
+            "--epochs=1",
+            "--steps_per_epoch=1",
+            "--notensorboard",
+            "--nosaved_model",
+            *flags,
+        ]
+    )
     facts = made(asked, run) if asked.made else encoded(asked, run)
-    facts |= {**vars(asked), "work": str(asked.work), "peak_gb": clock.peak_bytes() / 1e9}
+    facts |= {**vars(asked), "work": str(asked.work), "peak_gb": timing.peak_bytes() / 1e9}
     print(json.dumps(facts, indent=2))
 
 
@@ -66,8 +86,8 @@ def encoded(asked, run):
     import keras
 
     from ganfp_tf.config import Config
-    from ganfp_tf.siamese.images import make_backbone
     from ganfp_tf.models.siamese import compiled
+    from ganfp_tf.siamese.images import make_backbone
 
     data = asked.work / f"test-{asked.real}-{asked.generated}-{asked.side}"
     write(data / "real_unknown", asked.real, "unknown", asked.side)
@@ -88,13 +108,27 @@ def encoded(asked, run):
     bare(2)
     seconds = bare(passes // 2)
     started = time.perf_counter()
-    call(["--mode=predict", f"--run_dir={run}", f"--data={data}", f"--store_dir={store}",
-          f"--partners={asked.generated}"])  # fmt: skip
+    call(
+        [
+            "--mode=predict",
+            f"--run_dir={run}",
+            f"--data={data}",
+            f"--store_dir={store}",
+            f"--partners={asked.generated}",
+        ]
+    )
     total = time.perf_counter() - started
     seconds += bare(passes - passes // 2)
     started = time.perf_counter()
-    call(["--mode=predict", f"--run_dir={run}", f"--data={data}", f"--store_dir={store}",
-          f"--partners={asked.generated}"])  # fmt: skip
+    call(
+        [
+            "--mode=predict",
+            f"--run_dir={run}",
+            f"--data={data}",
+            f"--store_dir={store}",
+            f"--partners={asked.generated}",
+        ]
+    )
     stored = time.perf_counter() - started
 
     siamese = keras.models.load_model(run / "model.keras")
@@ -106,12 +140,16 @@ def encoded(asked, run):
     naive = (time.perf_counter() - started) / NAIVE_PAIRS
     pairs = asked.real * asked.generated
     return {
-        "bare_encoder_seconds": seconds, "total_seconds": total, "total_over_bare": total / seconds,
-        "again_from_the_store_seconds": stored, "pairs_a_second_from_the_store": pairs / stored,
-        "naive_seconds_a_pair": naive, "naive_seconds_extrapolated": naive * pairs,
+        "bare_encoder_seconds": seconds,
+        "total_seconds": total,
+        "total_over_bare": total / seconds,
+        "again_from_the_store_seconds": stored,
+        "pairs_a_second_from_the_store": pairs / stored,
+        "naive_seconds_a_pair": naive,
+        "naive_seconds_extrapolated": naive * pairs,
         "faster_than_naive": naive * pairs / total,
         "limit_of_that": 2 * pairs / (asked.real + asked.generated),
-    }  # fmt: skip
+    }
 
 
 def made(asked, run):
@@ -123,8 +161,9 @@ def made(asked, run):
     from ganfp_tf.detectors import trained
     from ganfp_tf.siamese.images import Material
 
-    config = Config.from_dict(Config.from_json(run / "config.json").to_dict()
-                              | {"partners": asked.made})  # fmt: skip
+    config = Config.from_dict(
+        Config.from_json(run / "config.json").to_dict() | {"partners": asked.made}
+    )
     scorer = trained.Scorers(run, config).of("main")
     tokens, channels = scorer.scorer.entry.input.shape[1:]
     key = {"backbone": "made", "dtype": "float16", "tokens": tokens, "channels": channels}
@@ -135,7 +174,7 @@ def made(asked, run):
         names = missing[start : start + embeddings.SHARD]
         rng = np.random.default_rng(int(names[0]))
         store.write(names, rng.normal(size=(len(names), tokens, channels)).astype("float32"))
-    before = clock.peak_bytes() / 1e9
+    before = timing.peak_bytes() / 1e9
     features = store.view(digests)
     roles = ["real"] * asked.real + ["generated"] * asked.made
     frame = pd.DataFrame({"digest": digests, "role": roles})
@@ -146,9 +185,11 @@ def made(asked, run):
     seconds = time.perf_counter() - started
     pairs = asked.real * (asked.candidates or asked.made)
     return {
-        "seconds": seconds, "pairs_a_second": pairs / seconds, "peak_before_gb": before,
+        "seconds": seconds,
+        "pairs_a_second": pairs / seconds,
+        "peak_before_gb": before,
         "searches": [recall.sentence() for recall in material.searches],
-    }  # fmt: skip
+    }
 
 
 def call(flags):

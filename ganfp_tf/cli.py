@@ -11,13 +11,13 @@ from pathlib import Path
 from absl import flags
 
 from ganfp_tf import demo
-from ganfp_tf.clock import Clock
 from ganfp_tf.config import Config, tf_config
 from ganfp_tf.config.flags import define_flags, explicit_settings, help_text
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.runs import grid
 from ganfp_tf.runs.systems import plan
+from ganfp_tf.timing import Clock
 
 # A trained model is evaluated and exported too; every step is a mode of its own.
 STEPS = {

@@ -9,6 +9,11 @@ def bar(total, title, unit, show=True):
     """A tqdm bar on stderr with rate and time left."""
     interval = 0.2 if sys.stderr.isatty() else 15.0
     return tqdm(
-        total=total, desc=title, unit=unit, disable=not show, mininterval=interval,
-        maxinterval=max(interval, 10.0), dynamic_ncols=True,
-    )  # fmt: skip
+        total=total,
+        desc=title,
+        unit=unit,
+        disable=not show,
+        mininterval=interval,
+        maxinterval=max(interval, 10.0),
+        dynamic_ncols=True,
+    )

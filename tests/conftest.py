@@ -55,10 +55,7 @@ def write_victim(root, *, used=15, unused=15, unknown=8, copies=6, side=32, seed
     """
     rng = np.random.default_rng(seed)
     training, test = root / "training", root / "test"
-    sources = {
-        "real_used": _scenes(rng, used, side),
-        "real_not_used": _scenes(rng, unused, side),
-    }
+    sources = {"real_used": _scenes(rng, used, side), "real_not_used": _scenes(rng, unused, side)}
     for role, scenes in sources.items():
         _write(training / role, role, scenes)
     _write(training / "generated", "generated", _copies(rng, sources["real_used"], copies))

@@ -132,9 +132,13 @@ def told(folder):
     """name -> what the command line of REFUSED printed and returned."""
     lines = [[w.replace("FOLDER", str(folder)) for w in words] for words, _ in REFUSED.values()]
     done = subprocess.run(
-        [sys.executable, "-c", RECORDER], input=json.dumps(lines), cwd=ROOT, check=True,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", RECORDER],
+        input=json.dumps(lines),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert done.stderr == ""
     return dict(zip(REFUSED, json.loads(done.stdout), strict=True))
 
@@ -238,9 +242,14 @@ def test_other_modes_take_the_settings_of_the_run(folder, mode):
 
 def test_other_modes_may_repeat_the_run_and_ask_otherwise(folder):
     config = parse(
-        "--mode=predict", f"--run_dir={folder}/run", "--backbone=tiny", "--partners=5",
-        "--window=40,400", "--data=other", "--submission=2025",
-    )  # fmt: skip
+        "--mode=predict",
+        f"--run_dir={folder}/run",
+        "--backbone=tiny",
+        "--partners=5",
+        "--window=40,400",
+        "--data=other",
+        "--submission=2025",
+    )
     assert (config.backbone, config.partners, config.window) == ("tiny", 5, "40,400")
     assert (config.data, config.submission) == ("other", "2025")
 

@@ -14,7 +14,7 @@ from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.registry import make_detector
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.phantoms.phantom import phantom
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 from main import main
 
 
@@ -37,10 +37,14 @@ def test_it_holds_what_it_says(manifest):
     counts = {
         folder: len(list((demo.FOLDER / folder).glob("*.png")))
         for folder in (
-            "training/real_used", "training/real_not_used", "training/generated",
-            "test/real_unknown", "test/generated", "unrelated/generated",
+            "training/real_used",
+            "training/real_not_used",
+            "training/generated",
+            "test/real_unknown",
+            "test/generated",
+            "unrelated/generated",
         )
-    }  # fmt: skip
+    }
     assert list(counts.values()) == [100, 100, 1000, 150, 500, 1000]
     assert len(manifest) == 1850
     truth = pd.read_csv(demo.FOLDER / "truth.csv")
@@ -102,11 +106,22 @@ def test_it_holds_a_signal_that_an_unrelated_generator_does_not():
 
 def test_the_first_command_uses_it_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = main([
-        "main.py", "--backbone=tiny", "--weights=none", "--image_size=32", "--epochs=1",
-        "--steps_per_epoch=2", "--bootstrap=100", "--permutations=100", "--notensorboard",
-        "--cross_attention", "--width=16", "--heads=2",
-    ])  # fmt: skip
+    code = main(
+        [
+            "main.py",
+            "--backbone=tiny",
+            "--weights=none",
+            "--image_size=32",
+            "--epochs=1",
+            "--steps_per_epoch=2",
+            "--bootstrap=100",
+            "--permutations=100",
+            "--notensorboard",
+            "--cross_attention",
+            "--width=16",
+            "--heads=2",
+        ]
+    )
     out = capsys.readouterr().out
     assert code == 0
     assert "Without --data, this run uses the demo data of the package" in out

@@ -8,10 +8,22 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Each takes a tenth of a second up to several, or is not installed everywhere.
 RARELY_NEEDED = {
-    "ai_edge_litert", "apache_beam", "faiss", "jinja2", "keras_cv", "keras_hub", "nibabel",
-    "onnxruntime", "pydicom", "skimage", "statsmodels", "tensorflow_hub", "tensorflow_text",
-    "timm", "torch",
-}  # fmt: skip
+    "ai_edge_litert",
+    "apache_beam",
+    "faiss",
+    "jinja2",
+    "keras_cv",
+    "keras_hub",
+    "nibabel",
+    "onnxruntime",
+    "pydicom",
+    "skimage",
+    "statsmodels",
+    "tensorflow_hub",
+    "tensorflow_text",
+    "timm",
+    "torch",
+}
 SCRIPT = """
 import importlib, json, sys
 found = []
@@ -44,6 +56,10 @@ def imported(steps):
     """Names of the packages imported after each step, a list of modules; one process."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(steps)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     return [set(names) for names in json.loads(done.stdout.splitlines()[-1])]

@@ -17,8 +17,10 @@ FIELDS = dataclasses.fields(Config)
 EXISTING = {
     *(field.name for field in FIELDS),
     *(f"no{field.name}" for field in FIELDS if type(field.default) is bool),
-    "config_json", "flagfile", "help",
-}  # fmt: skip
+    "config_json",
+    "flagfile",
+    "help",
+}
 
 
 def commands(text):

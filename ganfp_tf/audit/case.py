@@ -64,9 +64,10 @@ class Case:
     def store(self):
         """The pixels of all images."""
         return PixelStore(
-            window=self.config.window_range, nifti_slice=self.config.nifti_slice,
+            window=self.config.window_range,
+            nifti_slice=self.config.nifti_slice,
             folder=str(self.folder / "networks"),
-        )  # fmt: skip
+        )
 
     @property
     def tested(self):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit.patient_scores import permuted_p
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 
 FEWEST = 4  # patients a side, below which no p could be below .05
 TOO_FEW = f"Not run: it needs {FEWEST} patients on either side, and there are fewer."
@@ -73,9 +73,14 @@ def judged_by(case, question, scores, two_sided=False):
         recovered = _recovered(scores)
         found += f" {recovered:.0%} of the copied images score above all but 5% of the others."
     return dataclasses.replace(
-        question, found=found, auc=evaluation.auc_within, low=interval.low, high=interval.high,
-        p=float(p), recovered=recovered,
-    )  # fmt: skip
+        question,
+        found=found,
+        auc=evaluation.auc_within,
+        low=interval.low,
+        high=interval.high,
+        p=float(p),
+        recovered=recovered,
+    )
 
 
 def _asked(case, frame, generated):

@@ -59,10 +59,13 @@ def question(case):
         return {"images": len(frame), "patients": frame["patient"].nunique(), "name": names[group]}
 
     return {
-        "kind": case.kind, "data": source(case.config), "suspects": part(SUSPECT),
-        "reference": part(REFERENCE), "generated": len(case.generated),
+        "kind": case.kind,
+        "data": source(case.config),
+        "suspects": part(SUSPECT),
+        "reference": part(REFERENCE),
+        "generated": len(case.generated),
         "lost": list(LOST[case.kind]),
-    }  # fmt: skip
+    }
 
 
 def data(case):
@@ -86,11 +89,13 @@ def data(case):
         real = "is a real one" if verbatim == 1 else "are real ones"
         doubled.append(f"{counted(verbatim, 'generated file')} {real}, byte by byte.")
     return {
-        "counts": counts, "sizes": [[size, int(count)] for size, count in sizes.items()],
-        "duplicates": doubled, "warnings": list(case.catalog.warnings),
+        "counts": counts,
+        "sizes": [[size, int(count)] for size, count in sizes.items()],
+        "duplicates": doubled,
+        "warnings": list(case.catalog.warnings),
         "unreadable": case.catalog.unreadable[["path", "reason"]].to_numpy().tolist(),
         "digests": [[name, _digest(rows)] for name, rows in groups.items()],
-    }  # fmt: skip
+    }
 
 
 def best_matches(case, images):
@@ -121,17 +126,26 @@ def riskiest(case, images):
     for number, row in enumerate(top.itertuples()):
         near = np.argsort(to_made[number], kind="stable")[:NEAREST]
         generated = [
-            (case.generated["name"].iloc[i], float(to_made[number, i]),
-             _gray(case, case.generated["path"].iloc[i]))
+            (
+                case.generated["name"].iloc[i],
+                float(to_made[number, i]),
+                _gray(case, case.generated["path"].iloc[i]),
+            )
             for i in near
-        ]  # fmt: skip
+        ]
         entries.append(
             Entry(
-                row.name, row.patient, float(row.score), _known(row.p), _known(row.q),
-                bool(row.flagged), _gray(case, row.path), generated,
+                row.name,
+                row.patient,
+                float(row.score),
+                _known(row.p),
+                _known(row.q),
+                bool(row.flagged),
+                _gray(case, row.path),
+                generated,
                 _neighbour(case, row, to_real[number], generated[0][1]),
             )
-        )  # fmt: skip
+        )
     return entries
 
 
@@ -142,14 +156,19 @@ def riskiest_rows(entries, kind):
         neighbour = entry.neighbour
         rows.append(
             {
-                "name": entry.name, "patient": entry.patient, "group": names_of(kind)[SUSPECT],
-                "score": entry.score, "p": entry.p, "q": entry.q, "flagged": entry.flagged,
+                "name": entry.name,
+                "patient": entry.patient,
+                "group": names_of(kind)[SUSPECT],
+                "score": entry.score,
+                "p": entry.p,
+                "q": entry.q,
+                "flagged": entry.flagged,
                 "generated": [{"name": n, "distance": d} for n, d, _ in entry.generated],
-                "neighbour": None if neighbour is None else dict(
-                    zip(("name", "patient", "distance"), neighbour, strict=False)
-                ),
+                "neighbour": None
+                if neighbour is None
+                else dict(zip(("name", "patient", "distance"), neighbour, strict=False)),
             }
-        )  # fmt: skip
+        )
     return rows
 
 

@@ -8,17 +8,30 @@ import time
 import pandas as pd
 
 from ganfp_tf import __version__, files, progress
-from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors import registry
 from ganfp_tf.runs import child_process, run_folder
+from ganfp_tf.timing import peak_bytes
 
 # What decides a detector's scores beside the images.
 DECIDING = (
-    "data", "suspects", "reference", "shadow", "patient_regex", "window", "nifti_slice", "seed",
-    "folds", "training_seed", "copy_steps", "copy_block", "copy_blocks", "copy_mix", "copy_warp",
+    "data",
+    "suspects",
+    "reference",
+    "shadow",
+    "patient_regex",
+    "window",
+    "nifti_slice",
+    "seed",
+    "folds",
+    "training_seed",
+    "copy_steps",
+    "copy_block",
+    "copy_blocks",
+    "copy_mix",
+    "copy_warp",
     "copy_learning_rate",
-)  # fmt: skip
+)
 OF_RUNS = ("backbone", "weights", "image_size", "cross_attention", "epochs", "steps_per_epoch")
 
 
@@ -117,19 +130,27 @@ def _scored(case, name):
         scores, peak = case.scores(name, decide=case.labelled), peak_bytes()
         title, uses_labels = detector.title, detector.uses_labels
     return {
-        "name": name, "title": title, "control": bool(entry and entry.control),
-        "network": bool(entry and entry.network), "uses_labels": uses_labels,
-        "scores": scores.to_dict("list"), "seconds": time.monotonic() - started,
+        "name": name,
+        "title": title,
+        "control": bool(entry and entry.control),
+        "network": bool(entry and entry.network),
+        "uses_labels": uses_labels,
+        "scores": scores.to_dict("list"),
+        "seconds": time.monotonic() - started,
         "peak_bytes": peak,
-    }  # fmt: skip
+    }
 
 
 def _of_run(case, name, entry):
     """Cross-fitted scores of a Siamese network that is a run of its own, in the case's order."""
     config = dataclasses.replace(
-        case.config.without_detectors(), mode="train", folds=case.folds, saved_model=False,
-        overwrite=False, **entry.run,
-    )  # fmt: skip
+        case.config.without_detectors(),
+        mode="train",
+        folds=case.folds,
+        saved_model=False,
+        overwrite=False,
+        **entry.run,
+    )
     place = case.folder / "detectors" / name
     cost, _ = child_process.once(config, place, "evaluation.json", entry.run_title)
     scores = run_folder.read_scores(place).set_index(["name", "patient"])

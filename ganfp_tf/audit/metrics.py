@@ -10,8 +10,7 @@ from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal
 from ganfp_tf.statistics.epsilon import epsilon_lower_bound
-from ganfp_tf.statistics.evaluation import ALPHA, POWER
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import ALPHA, POWER, evaluate_frame
 from ganfp_tf.statistics.intervals import majority_labels
 from ganfp_tf.statistics.low_fpr import tpr_at_low_rates
 from ganfp_tf.statistics.member_share import share_used
@@ -32,15 +31,26 @@ def detector_rows(case, measured):
     rows = []
     for each in measured:
         row = {
-            "name": each.name, "title": each.title, "primary": each.name == case.primary,
-            "control": each.control, "network": each.network, "uses_labels": each.uses_labels,
-            "seconds": each.seconds, "peak_bytes": each.peak_bytes, "auc": None, "p": None,
-            "tpr": None, "less_best": None, **dict.fromkeys(FIGURES),
-        }  # fmt: skip
+            "name": each.name,
+            "title": each.title,
+            "primary": each.name == case.primary,
+            "control": each.control,
+            "network": each.network,
+            "uses_labels": each.uses_labels,
+            "seconds": each.seconds,
+            "peak_bytes": each.peak_bytes,
+            "auc": None,
+            "p": None,
+            "tpr": None,
+            "less_best": None,
+            **dict.fromkeys(FIGURES),
+        }
         if case.kind != "suspects":
             evaluation = evaluate_frame(each.scores, case.config, strata="split_id").to_dict()
-            row |= {"auc": evaluation["metrics"]["auc_within"],
-                    "p": _known(permuted_p(each.scores, case.config))}  # fmt: skip
+            row |= {
+                "auc": evaluation["metrics"]["auc_within"],
+                "p": _known(permuted_p(each.scores, case.config)),
+            }
             if case.labelled:
                 row |= {name: evaluation["metrics"][name] for name in FIGURES}
                 row["tpr"] = _low_rates(each.scores, case.config)
@@ -67,15 +77,25 @@ def judged_images(case, scores):
     """
     columns = ["path", "name", "patient", "digest", "group", "label"]
     own = case.tested[columns].assign(
-        fold=scores["split_id"].to_numpy(), score=scores["score"].to_numpy(),
-        decision=scores["decision"].to_numpy(), p=math.nan, q=math.nan, flagged=False,
-    )  # fmt: skip
+        fold=scores["split_id"].to_numpy(),
+        score=scores["score"].to_numpy(),
+        decision=scores["decision"].to_numpy(),
+        p=math.nan,
+        q=math.nan,
+        flagged=False,
+    )
     siblings = case.group(SIBLING)[columns]
     if len(siblings):
         found = case.scores_of_siblings(case.primary)
         own = pd.concat(
-            [own, siblings.assign(fold="", score=found, decision=-1, p=math.nan, q=math.nan,
-                                  flagged=False)], ignore_index=True)  # fmt: skip
+            [
+                own,
+                siblings.assign(
+                    fold="", score=found, decision=-1, p=math.nan, q=math.nan, flagged=False
+                ),
+            ],
+            ignore_index=True,
+        )
     suspect = (own["group"] == SUSPECT).to_numpy()
     reference = (own["group"] == REFERENCE).to_numpy()
     if reference.any():
@@ -113,9 +133,13 @@ def image_level(case, images):
             f"{case.config.fdr:.0%}."
         )
     return {
-        "tested": tested, "flagged": int(images["flagged"].sum()), "fdr": case.config.fdr,
-        "smallest_p": conformal.smallest_p(n0), "resolvable": able, "note": note,
-    }  # fmt: skip
+        "tested": tested,
+        "flagged": int(images["flagged"].sum()),
+        "fdr": case.config.fdr,
+        "smallest_p": conformal.smallest_p(n0),
+        "resolvable": able,
+        "note": note,
+    }
 
 
 def set_level(case, images):
@@ -126,29 +150,51 @@ def set_level(case, images):
     config = case.config
     strata = np.concatenate([suspects["fold"], reference["fold"]])
     found = set_test(
-        suspects["score"], reference["score"], suspects["patient"], reference["patient"],
-        permutations=config.permutations, confidence=config.confidence,
-        resamples=config.bootstrap, seed=config.seed, strata=strata,
-    )  # fmt: skip
+        suspects["score"],
+        reference["score"],
+        suspects["patient"],
+        reference["patient"],
+        permutations=config.permutations,
+        confidence=config.confidence,
+        resamples=config.bootstrap,
+        seed=config.seed,
+        strata=strata,
+    )
     share = share_used(
-        suspects["score"], reference["score"], suspect_patients=suspects["patient"],
-        reference_patients=reference["patient"], resamples=config.bootstrap,
-        confidence=config.confidence, seed=config.seed,
-    )  # fmt: skip
+        suspects["score"],
+        reference["score"],
+        suspect_patients=suspects["patient"],
+        reference_patients=reference["patient"],
+        resamples=config.bootstrap,
+        confidence=config.confidence,
+        seed=config.seed,
+    )
     return (
         {
-            **{name: getattr(found, name) for name in (
-                "welch_t", "welch_df", "welch_p", "permutation_p", "permutations", "suspects",
-                "reference")},
+            **{
+                name: getattr(found, name)
+                for name in (
+                    "welch_t",
+                    "welch_df",
+                    "welch_p",
+                    "permutation_p",
+                    "permutations",
+                    "suspects",
+                    "reference",
+                )
+            },
             "difference": {"value": found.difference, "low": found.low, "high": found.high},
             "unit": "patient",
         },
         {
-            "value": share.value, "low": share.low, "high": share.high, "method": share.method,
+            "value": share.value,
+            "low": share.low,
+            "high": share.high,
+            "method": share.method,
             "note": "An estimate from below: used images that score no higher than unused ones "
             "are not counted.",
         },
-    )  # fmt: skip
+    )
 
 
 def patient_level(case, images):
@@ -160,11 +206,13 @@ def patient_level(case, images):
     means = pooled(tested.assign(label=sides, split_id=tested["fold"]))
     evaluation = evaluate_frame(means, case.config, strata="split_id").to_dict()
     return {
-        "n": len(means), "auc": evaluation["metrics"]["auc_within"],
-        "p": evaluation["permutation"]["auc_p"], "pooling": "mean of a patient's images",
+        "n": len(means),
+        "auc": evaluation["metrics"]["auc_within"],
+        "p": evaluation["permutation"]["auc_p"],
+        "pooling": "mean of a patient's images",
         "kappa": evaluation["metrics"]["kappa"] if case.labelled else None,
         "tpr": _low_rates(means, case.config) if case.labelled else None,
-    }  # fmt: skip
+    }
 
 
 def sibling_level(case, images):
@@ -178,12 +226,14 @@ def sibling_level(case, images):
     frame = rows.assign(label=labels, decision=labels, split_id="all")
     evaluation = evaluate_frame(frame, case.config).to_dict()
     return {
-        "images": len(siblings), "patients": siblings["patient"].nunique(),
-        "auc": evaluation["metrics"]["auc"], "p": _known(permuted_p(frame, case.config)),
+        "images": len(siblings),
+        "patients": siblings["patient"].nunique(),
+        "auc": evaluation["metrics"]["auc"],
+        "p": _known(permuted_p(frame, case.config)),
         "note": "Images known to be unused of patients who are suspected, against those of other "
         "patients. Where they score higher, the generator gives away patients, not only images. "
         "They are in no other figure.",
-    }  # fmt: skip
+    }
 
 
 def power(case, images, auc):
@@ -203,9 +253,15 @@ def power(case, images, auc):
             f"found with probability {POWER:.0%}; measured was {auc['value']:.2f}."
         )
     return {
-        "significant_auc": needed, "detectable_auc": seen, "alpha": ALPHA, "power": POWER,
-        "suspects": used, "reference": unused, "curve": curve, "found": found,
-    }  # fmt: skip
+        "significant_auc": needed,
+        "detectable_auc": seen,
+        "alpha": ALPHA,
+        "power": POWER,
+        "suspects": used,
+        "reference": unused,
+        "curve": curve,
+        "found": found,
+    }
 
 
 def epsilon(case, images):
@@ -217,25 +273,45 @@ def epsilon(case, images):
     decision = called["decision"] >= 0.5
     used = called["label"] == 1
     found = epsilon_lower_bound(
-        int((decision & used).sum()), int(used.sum()), int((decision & ~used).sum()),
-        int((~used).sum()), confidence=case.config.confidence,
-    )  # fmt: skip
+        int((decision & used).sum()),
+        int(used.sum()),
+        int((decision & ~used).sum()),
+        int((~used).sum()),
+        confidence=case.config.confidence,
+    )
     return {
-        "low": found.low, "confidence": case.config.confidence, "delta": 0.0,
-        "true_positives": int((decision & used).sum()), "used": int(used.sum()),
-        "false_positives": int((decision & ~used).sum()), "unused": int((~used).sum()),
+        "low": found.low,
+        "confidence": case.config.confidence,
+        "delta": 0.0,
+        "true_positives": int((decision & used).sum()),
+        "used": int(used.sum()),
+        "false_positives": int((decision & ~used).sum()),
+        "unused": int((~used).sum()),
         "note": "A generator with a smaller epsilon could not have been told apart so well. It "
         "holds for this attack alone and takes patients to be drawn for training independently.",
-    }  # fmt: skip
+    }
 
 
 def _low_rates(scores, config):
     found = tpr_at_low_rates(
-        scores["label"], scores["score"], scores["patient"], confidence=config.confidence,
-        resamples=config.bootstrap, seed=config.seed,
-    )  # fmt: skip
-    names = ("fpr", "value", "low", "high", "exact_low", "exact_high", "resolvable",
-             "false_positives", "negatives")  # fmt: skip
+        scores["label"],
+        scores["score"],
+        scores["patient"],
+        confidence=config.confidence,
+        resamples=config.bootstrap,
+        seed=config.seed,
+    )
+    names = (
+        "fpr",
+        "value",
+        "low",
+        "high",
+        "exact_low",
+        "exact_high",
+        "resolvable",
+        "false_positives",
+        "negatives",
+    )
     return [{name: getattr(rate, name) for name in names} for rate in found]
 
 
@@ -266,11 +342,20 @@ def _less(each, best, config):
     # Scores of two folds are not of one scale, whichever of the two detectors has folds.
     folds = pd.factorize(each.scores["split_id"] + " " + best.scores["split_id"])[0]
     found = paired_bootstrap(
-        each.scores["label"], each.scores["score"], best.scores["score"],
-        pd.factorize(each.scores["patient"])[0], strata=folds, resamples=config.bootstrap,
-        confidence=config.confidence, seed=config.seed,
-    )  # fmt: skip
+        each.scores["label"],
+        each.scores["score"],
+        best.scores["score"],
+        pd.factorize(each.scores["patient"])[0],
+        strata=folds,
+        resamples=config.bootstrap,
+        confidence=config.confidence,
+        seed=config.seed,
+    )
     return {
-        "other": best.name, "difference": found.difference, "low": found.low, "high": found.high,
-        "p": found.p, "method": "paired bootstrap",
-    }  # fmt: skip
+        "other": best.name,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "method": "paired bootstrap",
+    }

@@ -34,8 +34,12 @@ def permuted_p(scores, config):
     """
     means = pooled(scores)
     found = permutation_p(
-        means["label"].to_numpy(), means["score"].to_numpy(), means["decision"].to_numpy(),
-        means["patient"].to_numpy(), permutations=config.permutations, seed=config.seed,
+        means["label"].to_numpy(),
+        means["score"].to_numpy(),
+        means["decision"].to_numpy(),
+        means["patient"].to_numpy(),
+        permutations=config.permutations,
+        seed=config.seed,
         strata=means["split_id"].to_numpy(),
-    )  # fmt: skip
+    )
     return found.auc_p

@@ -30,16 +30,20 @@ def stand_in_controls(case):
     averaged. The same for the half that the images are made from.
     """
     other = Control(
-        "unrelated", "Stand-in generator, the other half", "negative",
+        "unrelated",
+        "Stand-in generator, the other half",
+        "negative",
         "Images made from one half of the suspects stand in for an unrelated generator. The other "
         "half, to which they owe nothing, must not look more used than images not used: AUC 0.5. "
         "If it does, suspects look used for what they are, not for having been used.",
-    )  # fmt: skip
+    )
     own = Control(
-        "stand_in_sees", "Stand-in generator, its own half", "positive",
+        "stand_in_sees",
+        "Stand-in generator, its own half",
+        "positive",
         "The half of the suspects that the stand-in's images are made from must look used, or the "
         "control above could see nothing.",
-    )  # fmt: skip
+    )
     suspects, reference = case.group(SUSPECT), case.group(REFERENCE)
     if min(suspects["patient"].nunique(), reference["patient"].nunique()) < 2 * FEWEST:
         few = f"Not run: it needs {2 * FEWEST} patients on either side, and there are fewer."
@@ -58,8 +62,10 @@ def stand_in_controls(case):
                 for which, mine in (("other", halves[0] != side), ("own", halves[0] == side)):
                     frame = pd.concat([suspects[mine].assign(label=1), unused], ignore_index=True)
                     asked[which].append(_standardised(case, frame, made))
-        return [judged_by(case, other, _averaged(asked["other"])),
-                judged_by(case, own, _averaged(asked["own"]))]  # fmt: skip
+        return [
+            judged_by(case, other, _averaged(asked["other"])),
+            judged_by(case, own, _averaged(asked["own"])),
+        ]
 
 
 def _standardised(case, frame, made):
@@ -88,11 +94,13 @@ def planted_control(case, percent):
     copied, others = base.iloc[chosen], base[~half]
     frame = pd.concat([copied.assign(label=1), others.assign(label=0)], ignore_index=True)
     question = Control(
-        f"planted_{percent:g}", f"Planted copies, {percent:g}%", "positive",
+        f"planted_{percent:g}",
+        f"Planted copies, {percent:g}%",
+        "positive",
         f"{count} slightly changed copies of {len(chosen)} of the {who} take the place of "
         f"{percent:g}% of the generated images: those {len(chosen)} must look used.",
         share=percent / 100.0,
-    )  # fmt: skip
+    )
     if too_few(frame):
         return [answered(case, question, frame)]
     if len(chosen) < FEWEST_PLANTED:

@@ -160,12 +160,18 @@ def open_job(config, run, frame, same=None):
     frame = frame[COLUMNS].assign(row=np.arange(len(frame)))
     parts = {"real": frame.iloc[real], "generated": frame.iloc[generated]}
     facts = {
-        "format": FORMAT, "shard": SHARD, "settings": config.settings("model", "data"),
-        "partners": config.partners, "candidates": config.candidates, "detector": _detector(run),
-        "images": {kind: part[["digest", "fast", "row"]].to_numpy().tolist()
-                   for kind, part in parts.items()},
+        "format": FORMAT,
+        "shard": SHARD,
+        "settings": config.settings("model", "data"),
+        "partners": config.partners,
+        "candidates": config.candidates,
+        "detector": _detector(run),
+        "images": {
+            kind: part[["digest", "fast", "row"]].to_numpy().tolist()
+            for kind, part in parts.items()
+        },
         "same": [np.asarray(groups).tolist() for groups in same or ()],
-    }  # fmt: skip
+    }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = run.absolute() / "cluster" / digest
     counts = (len(real), len(generated))

@@ -131,9 +131,11 @@ def collect(job, detector):
     if job.copies:
         distance, top = job.scores.read(job.shards("real"), "distance", "top")
         signals = [
-            np.log(distance).mean() - np.log(table["distance"]), np.log(table["like"]),
-            table["top"] - top.mean(), -table["alike"],
-        ]  # fmt: skip
+            np.log(distance).mean() - np.log(table["distance"]),
+            np.log(table["like"]),
+            table["top"] - top.mean(),
+            -table["alike"],
+        ]
         score = detector.weights.of(np.stack(signals, axis=1))
     else:
         score = table["score"].to_numpy()

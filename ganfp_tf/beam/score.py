@@ -94,9 +94,13 @@ def pair_logits(job, tokens, table):
     logits = np.full(table.shape, -np.inf, "float32")
     rows, columns = np.nonzero(table >= 0)
     logits[rows, columns] = pairs.pair_logits(
-        models.networks(job).engine, tokens.__getitem__, Generated(job).tokens, rows,
-        table[rows, columns], job.config.memory_bytes,
-    )  # fmt: skip
+        models.networks(job).engine,
+        tokens.__getitem__,
+        Generated(job).tokens,
+        rows,
+        table[rows, columns],
+        job.config.memory_bytes,
+    )
     return logits
 
 

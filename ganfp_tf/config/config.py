@@ -17,9 +17,7 @@ from ganfp_tf.config.scale import ScaleSettings
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import UserError
 
-MODES = (
-    "train", "evaluate", "predict", "audit", "export", "compare", "simulate", "benchmark",
-)  # fmt: skip
+MODES = ("train", "evaluate", "predict", "audit", "export", "compare", "simulate", "benchmark")
 # What decides a simulated victim beside its own settings and how files are read.
 OF_VICTIMS = ("seed", "test_fraction", "mixed_precision", "jit_compile")
 

@@ -7,9 +7,19 @@ from ganfp_tf.errors import UserError
 
 # What only pairs drawn by label, or their training, have a use for.
 OF_PAIRS = (
-    "pairing", "neighbours", "real_per_batch", "generated_per_batch", "blocks", "class_weighted",
-    "epochs", "steps_per_epoch", "patience", "learning_rate", "weight_decay", "warmup",
-)  # fmt: skip
+    "pairing",
+    "neighbours",
+    "real_per_batch",
+    "generated_per_batch",
+    "blocks",
+    "class_weighted",
+    "epochs",
+    "steps_per_epoch",
+    "patience",
+    "learning_rate",
+    "weight_decay",
+    "warmup",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,8 +55,11 @@ class ScaleSettings:
 
     def check_scale(self):
         """Raises `UserError` for settings of this group that would do nothing."""
-        for name, mode in (("measure", "benchmark"), ("beam", "predict"), ("export_format",
-                           "export")):  # fmt: skip
+        for name, mode in (
+            ("measure", "benchmark"),
+            ("beam", "predict"),
+            ("export_format", "export"),
+        ):
             if getattr(self, name) != getattr(ScaleSettings, name) and self.mode != mode:
                 raise UserError(f"--{name} goes with --mode={mode}.")
         if self.speed_backbones and self.measure != "speed":

@@ -9,9 +9,15 @@ SIDES = (32, 64, 128, 256)
 POLICIES = ("color", "translation", "cutout")
 # What shadow generators have no use for.
 IDLE = (
-    "members", "non_members", "siblings", "plant_copies", "unrelated", "slices", "phantom_seed",
+    "members",
+    "non_members",
+    "siblings",
+    "plant_copies",
+    "unrelated",
+    "slices",
+    "phantom_seed",
     "grid",
-)  # fmt: skip
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,9 +63,13 @@ class Catalog:
 def open_catalog(config, need):
     """Reads the images of --data for "train" or "predict"; its warnings go to stderr."""
     catalog = load_catalog(
-        config.data, patient_regex=config.patient_regex, skip_unreadable=config.skip_unreadable,
-        window=config.window_range, nifti_slice=config.nifti_slice, need=need,
-    )  # fmt: skip
+        config.data,
+        patient_regex=config.patient_regex,
+        skip_unreadable=config.skip_unreadable,
+        window=config.window_range,
+        nifti_slice=config.nifti_slice,
+        need=need,
+    )
     for warning in catalog.warnings:
         print(f"ganfp: warning: {warning}", file=sys.stderr)
     return catalog
@@ -112,9 +116,12 @@ def load_catalog(
     check_names(frame)
     frame, notes = assign_patients(frame, patient_regex)
     frame, unreadable, lost = with_contents(
-        frame, skip_unreadable=skip_unreadable, window=window, nifti_slice=nifti_slice,
+        frame,
+        skip_unreadable=skip_unreadable,
+        window=window,
+        nifti_slice=nifti_slice,
         progress=progress,
-    )  # fmt: skip
+    )
     notes += lost
     if len(unreadable):
         check_need(frame, need, data)

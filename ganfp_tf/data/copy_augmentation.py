@@ -140,14 +140,26 @@ def move(images, draws, size):
     cosine, sine, half = tf.cos(turn) * zoom, tf.sin(turn) * zoom, (side - 1) / 2.0
     # Around the middle of the image.
     transforms = tf.stack(
-        [cosine, -sine, half - cosine * half + sine * half + right,
-         sine, cosine, half - sine * half - cosine * half + down,
-         tf.zeros_like(zoom), tf.zeros_like(zoom)], axis=1
-    )  # fmt: skip
+        [
+            cosine,
+            -sine,
+            half - cosine * half + sine * half + right,
+            sine,
+            cosine,
+            half - sine * half - cosine * half + down,
+            tf.zeros_like(zoom),
+            tf.zeros_like(zoom),
+        ],
+        axis=1,
+    )
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images, transforms=transforms, output_shape=[side, side],
-        interpolation="BILINEAR", fill_mode="NEAREST", fill_value=0.0,
-    )  # fmt: skip
+        images=images,
+        transforms=transforms,
+        output_shape=[side, side],
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    )
 
 
 def batches(real, generated, groups, recipe, first_step=0):

@@ -161,9 +161,11 @@ class Store:
         with files.atomic_path(self.folder / f"{name}.npy") as temporary:
             np.save(temporary, stored, allow_pickle=False)
         facts = {
-            "key": self.identity, "crc32": _checksum(stored, scale, digests), "scale": scale,
+            "key": self.identity,
+            "crc32": _checksum(stored, scale, digests),
+            "scale": scale,
             "digests": list(digests),
-        }  # fmt: skip
+        }
         files.write_json(self.folder / f"{name}.json", facts)
         reason = self.add(self.folder / f"{name}.json")
         if reason:

@@ -201,9 +201,11 @@ class FileInput:
 
         def load(index):
             image = decode.load_image(
-                self.paths[index], self.fast is None or self.fast[index], window=self.window,
+                self.paths[index],
+                self.fast is None or self.fast[index],
+                window=self.window,
                 nifti_slice=self.nifti_slice,
-            )  # fmt: skip
+            )
             return decode.resize(image, self.shape[0])
 
         flat = tf.reshape(indices, [-1])

@@ -41,9 +41,12 @@ def open_suspects(config):
     frame, notes = _listed(given)
     frame, more = _with_patients(frame, config.patient_regex)
     frame, unreadable, lost = with_contents(
-        frame, skip_unreadable=config.skip_unreadable, window=config.window_range,
-        nifti_slice=config.nifti_slice, flags=", ".join(FLAGS[group] for group in given),
-    )  # fmt: skip
+        frame,
+        skip_unreadable=config.skip_unreadable,
+        window=config.window_range,
+        nifti_slice=config.nifti_slice,
+        flags=", ".join(FLAGS[group] for group in given),
+    )
     frame = _with_siblings(frame)
     notes += more + lost + check_suspects(frame, {FLAGS[group]: group for group in given})
     frame = frame.assign(side=[SIDES[group] for group in frame.group])
@@ -102,9 +105,12 @@ def open_generated(data, config, flag):
     """
     frame = list_images(data, flag=flag, role=GENERATED)
     frame, _, notes = with_contents(
-        frame.assign(part="", patient=""), skip_unreadable=config.skip_unreadable,
-        window=config.window_range, nifti_slice=config.nifti_slice, flags=flag,
-    )  # fmt: skip
+        frame.assign(part="", patient=""),
+        skip_unreadable=config.skip_unreadable,
+        window=config.window_range,
+        nifti_slice=config.nifti_slice,
+        flags=flag,
+    )
     for note in notes:
         print(f"ganfp: warning: {note}", file=sys.stderr)
     return frame

@@ -35,7 +35,7 @@ def cross_fitted_scores(detector, frame, store, *, folds, seed):
     Returns:
         DataFrame of COLUMNS, one row a labelled image in the frame's order: split_id is "all", or
         "fold_0", ... for a detector that uses labels; split is "test"; decision is 1 where the
-        score reaches its fold's threshold, else 0. `frames.evaluate_frame` takes it, with
+        score reaches its fold's threshold, else 0. `evaluation.evaluate_frame` takes it, with
         strata="split_id".
 
     Raises:

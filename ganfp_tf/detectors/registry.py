@@ -81,17 +81,24 @@ MEMBERSHIP = {"supervision": "membership"} | {
 BLUR1, BLUR2 = Pixels(blur=1.0), Pixels(blur=2.0)
 COMPONENTS = GeneratedComponents(60)
 STACK_SIGNALS = (
-    "calibrated_pixels", "hits_pixels", "density_components", "calibrated_reconstruction",
-    "nearest_copies", "calibrated_copies", "hits_copies", "comparator_calibrated",
-)  # fmt: skip
+    "calibrated_pixels",
+    "hits_pixels",
+    "density_components",
+    "calibrated_reconstruction",
+    "nearest_copies",
+    "calibrated_copies",
+    "hits_copies",
+    "comparator_calibrated",
+)
 # One of each kind that needs no network: distance by patches, hits, density, reconstruction.
-FAST_SIGNALS = (
-    "patches_pixels", "hits_hash16", "density_components", "calibrated_reconstruction",
-)  # fmt: skip
+FAST_SIGNALS = ("patches_pixels", "hits_hash16", "density_components", "calibrated_reconstruction")
 SHADOW_SIGNALS = (
-    "shadow_nearest_pixels", "shadow_nearest_blur1", "shadow_hits_pixels", "shadow_nearest_copies",
+    "shadow_nearest_pixels",
+    "shadow_nearest_blur1",
+    "shadow_hits_pixels",
+    "shadow_nearest_copies",
     "shadow_hits_copies",
-)  # fmt: skip
+)
 
 
 def _shadowed(name):
@@ -182,16 +189,22 @@ DETECTORS |= {
     "mean": _stack("mean", "plain mean of eight detectors", STACK_SIGNALS, Mean),
     "stack": _stack("stack", "stack of eight detectors", STACK_SIGNALS, Stack),
     "shadow_mean": _stack(
-        "shadow_mean", "plain mean of five detectors calibrated by shadows", SHADOW_SIGNALS, Mean,
+        "shadow_mean",
+        "plain mean of five detectors calibrated by shadows",
+        SHADOW_SIGNALS,
+        Mean,
         shadow=True,
     ),
     "shadow_stack": _stack(
-        "shadow_stack", "stack of five detectors calibrated by shadows", SHADOW_SIGNALS, Stack,
+        "shadow_stack",
+        "stack of five detectors calibrated by shadows",
+        SHADOW_SIGNALS,
+        Stack,
         shadow=True,
     ),
     "blind_pixels": Entry(lambda config: BlindDistance(PIXELS), control=True),
     "blind_classifier": Entry(lambda config: BlindClassifier(), control=True),
-}  # fmt: skip
+}
 
 
 def make_detector(name: str, config: Config | None = None) -> Detector:
@@ -223,11 +236,12 @@ def parse_detectors(text: str, shadow: str = "") -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if len(names) == 1 and names[0] in GROUPS:
         return [
-            name for name, entry in DETECTORS.items()
+            name
+            for name, entry in DETECTORS.items()
             if (shadow or not entry.shadow)
             and not (names[0] != "all" and entry.network)
             and not (names[0] == "fast" and entry.slow)
-        ]  # fmt: skip
+        ]
     for name in names:
         if name not in GROUPS and _entry(name).shadow and not shadow:
             raise UserError(

@@ -31,8 +31,9 @@ class Images:
 
 def calibration_images(folder, config):
     """Training images of the main split, drawn by the run's seed; no test image is among them."""
-    return _read(folder, config, "train", lambda real, rng: _drawn(real, CALIBRATION, rng),
-                 CALIBRATION)  # fmt: skip
+    return _read(
+        folder, config, "train", lambda real, rng: _drawn(real, CALIBRATION, rng), CALIBRATION
+    )
 
 
 def test_images(folder, config):

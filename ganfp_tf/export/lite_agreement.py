@@ -113,8 +113,10 @@ def convert(encoder, comparator, export_format, folder, config):
         lite.ARITHMETIC, facts of the calibration)`.
     """
     if export_format == "tflite":
-        made = {"encoder": lite.convert(encoder, "tokens"),
-                "comparator": lite.convert(comparator, "logit")}  # fmt: skip
+        made = {
+            "encoder": lite.convert(encoder, "tokens"),
+            "comparator": lite.convert(comparator, "logit"),
+        }
         return made, dict.fromkeys(made, "float32"), {}
     images = edge_images.calibration_images(folder, config)
     pixels = np.concatenate([images.real, images.generated])
@@ -125,8 +127,10 @@ def convert(encoder, comparator, export_format, folder, config):
                 yield {"pixels": image[None]}
                 bar.update()
 
-    made = {"encoder": lite.convert(encoder, "tokens", "int8", samples),
-            "comparator": lite.convert(comparator, "logit", "int8 weights")}  # fmt: skip
+    made = {
+        "encoder": lite.convert(encoder, "tokens", "int8", samples),
+        "comparator": lite.convert(comparator, "logit", "int8 weights"),
+    }
     arithmetic = {"encoder": "int8", "comparator": "int8 weights"}
     facts = {
         "images": {"real": len(images.real), "generated": len(images.generated)},
@@ -183,8 +187,10 @@ def agreement(encoder, comparator, made, images, config, decision):
     network = InKeras(encoder, comparator)
     small = InLite(made["encoder"], made["comparator"], threads)
     ours, theirs = answers(network, images), answers(small, images, "LiteRT")
-    scores = {"keras": image_scores(ours.logits, config),
-              "litert": image_scores(theirs.logits, config)}  # fmt: skip
+    scores = {
+        "keras": image_scores(ours.logits, config),
+        "litert": image_scores(theirs.logits, config),
+    }
     labels, patients = images.frame["label"].to_numpy(), images.frame["patient"].to_numpy()
     drawing = {"resamples": config.bootstrap, "confidence": config.confidence, "seed": config.seed}
     areas = {name: _area(labels, score, patients, drawing) for name, score in scores.items()}
@@ -192,8 +198,12 @@ def agreement(encoder, comparator, made, images, config, decision):
     found = {
         "sample": {
             "images": "test images of the split main, each with the same generated images",
-            "real": len(labels), "used": int(labels.sum()), "generated": len(images.generated),
-            "patients": len(set(patients)), "pairs": ours.logits.size, "seed": config.seed,
+            "real": len(labels),
+            "used": int(labels.sum()),
+            "generated": len(images.generated),
+            "patients": len(set(patients)),
+            "pairs": ours.logits.size,
+            "seed": config.seed,
         },
         "rank_correlation": {
             "images": rank_correlation(scores["keras"], scores["litert"]),
@@ -208,12 +218,14 @@ def agreement(encoder, comparator, made, images, config, decision):
         "auc_difference": {"value": apart.difference, "low": apart.low, "high": apart.high},
         "confidence": config.confidence,
         "latency_ms": _latencies(network, small, images, ours),
-        "operations": {"encoder": small.encoder.operations(),
-                       "comparator": small.comparator.operations()},
+        "operations": {
+            "encoder": small.encoder.operations(),
+            "comparator": small.comparator.operations(),
+        },
         "interpreter": f"{small.encoder.package} {metadata.version(small.encoder.package)}",
         "tensorflow": metadata.version("tensorflow"),
         "threads": threads,
-    }  # fmt: skip
+    }
     if decision:
         calls = [decision.decide(score) for score in scores.values()]
         found["same_call"] = int((calls[0] == calls[1]).sum())

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The Siamese network as a SavedModel that needs neither this package nor Keras."""
 
 import shutil
 import tempfile

@@ -37,9 +37,10 @@ class CopyPairs(keras.layers.Layer):
 
     def build(self, input_shape):
         self.log_temperature = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(float(ops.log(TEMPERATURE))),
+            shape=(),
+            initializer=keras.initializers.Constant(float(ops.log(TEMPERATURE))),
             name="log_temperature",
-        )  # fmt: skip
+        )
         self.built = True
 
     def call(self, real, generated, training=None):
@@ -158,9 +159,11 @@ def compile_copy_trainer(trainer, recipe, jit_compile=False):
     )
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     trainer.compile(
-        optimizer=optimizer, loss={"embedding": contrast, "pairs": matched},
-        metrics={"embedding": finds_copy, "pairs": finds_copy}, jit_compile=jit_compile,
-    )  # fmt: skip
+        optimizer=optimizer,
+        loss={"embedding": contrast, "pairs": matched},
+        metrics={"embedding": finds_copy, "pairs": finds_copy},
+        jit_compile=jit_compile,
+    )
     trainer.optimizer.build(trainer.trainable_variables)
 
 

@@ -185,9 +185,7 @@ class PairEngine:
             b = tuple(part[other] for part in generated.parts)
             out[own, other] = self._score_all(a, b).numpy()
 
-        corners = itertools.product(
-            range(0, len(real), side), range(0, len(generated), side)
-        )  # fmt: skip
+        corners = itertools.product(range(0, len(real), side), range(0, len(generated), side))
         # One call's small operations leave cores idle that the other's fill.
         with concurrent.futures.ThreadPoolExecutor(CALLS) as pool:
             list(pool.map(score, corners))

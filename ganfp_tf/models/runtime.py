@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Number format and determinism of the process."""
 
 import keras
 import tensorflow as tf

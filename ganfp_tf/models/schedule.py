@@ -10,6 +10,8 @@ def warmed_cosine(steps, rate, warmup):
     """Learning rate that rises for the share `warmup` of all steps; a cosine to zero follows."""
     rising = round(steps * warmup)
     return keras.optimizers.schedules.CosineDecay(
-        0.0 if rising else rate, max(steps - rising, 1),
-        warmup_target=rate if rising else None, warmup_steps=rising,
-    )  # fmt: skip
+        0.0 if rising else rate,
+        max(steps - rising, 1),
+        warmup_target=rate if rising else None,
+        warmup_steps=rising,
+    )

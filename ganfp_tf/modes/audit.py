@@ -9,13 +9,13 @@ import pandas as pd
 from ganfp_tf import __version__, files
 from ganfp_tf.audit import controls, description, measure, metrics, verdict
 from ganfp_tf.audit.case import open_case
-from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.reports.audit import card, method, page, pictures
 from ganfp_tf.reports.audit.card import SCHEMA_ID
 from ganfp_tf.reports.render import canvas
 from ganfp_tf.runs import run_folder
 from ganfp_tf.statistics.evaluation import ALPHA
+from ganfp_tf.timing import peak_bytes
 
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
 
@@ -32,8 +32,10 @@ def run(config):
     measured = measure.measure(case, kept)
     asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
     unrelated = controls.unrelated_images(case)
-    asked |= {"primary": case.primary,
-              "unrelated": "" if unrelated is None else contents(unrelated)}  # fmt: skip
+    asked |= {
+        "primary": case.primary,
+        "unrelated": "" if unrelated is None else contents(unrelated),
+    }
 
     def control(name, make):
         print(f"control: {name}", flush=True)
@@ -66,40 +68,69 @@ def assemble(case, measured, answers):
     auc = rows[0]["auc"] or dict.fromkeys(("value", "low", "high"))
     found = controls.judged(answers, case.kind, auc["low"])
     judged = verdict.judge(
-        kind=case.kind, p=rows[0]["p"], auc=auc["value"],
-        auc_low=auc["low"], auc_high=auc["high"],
-        detectable_auc=power and power["detectable_auc"], alpha=ALPHA,
+        kind=case.kind,
+        p=rows[0]["p"],
+        auc=auc["value"],
+        auc_low=auc["low"],
+        auc_high=auc["high"],
+        detectable_auc=power and power["detectable_auc"],
+        alpha=ALPHA,
         failed=[(c.title, method.why(c)) for c, _, passed in found if passed is False],
         not_run=[c.title for c, _, _ in found if c.auc is None],
-        confidence=config.confidence, n_flagged=one_by_one["flagged"] if one_by_one else 0,
+        confidence=config.confidence,
+        n_flagged=one_by_one["flagged"] if one_by_one else 0,
         fdr=config.fdr,
-    )  # fmt: skip
+    )
     code, why = verdict.gate(
-        judged.code, auc["value"], fail_above_auc=config.fail_above_auc or None,
+        judged.code,
+        auc["value"],
+        fail_above_auc=config.fail_above_auc or None,
         fail_on_evidence=config.fail_on_evidence,
-    )  # fmt: skip
+    )
     entries = description.riskiest(case, images)
     failed = [c.name for c, _, passed in found if passed is False]
     audit = {
-        "schema": SCHEMA_ID, "ganfp": __version__,
+        "schema": SCHEMA_ID,
+        "ganfp": __version__,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "question": description.question(case),
-        "verdict": {"code": judged.code, "headline": judged.headline,
-                    "because": [*judged.because, *controls.remarks(found)],
-                    "not_shown": list(judged.not_shown), "failed_controls": failed},
-        "gate": {"fail_above_auc": config.fail_above_auc or None,
-                 "fail_on_evidence": config.fail_on_evidence, "exit_code": code, "why": why},
-        "primary": case.primary, "confidence": config.confidence, "alpha": ALPHA,
-        "fdr": config.fdr, "resamples": config.bootstrap, "permutations": config.permutations,
-        "folds": case.folds, "seed": config.seed, "detectors": rows, "images": one_by_one,
-        "set": together, "power": power, "share": share,
+        "verdict": {
+            "code": judged.code,
+            "headline": judged.headline,
+            "because": [*judged.because, *controls.remarks(found)],
+            "not_shown": list(judged.not_shown),
+            "failed_controls": failed,
+        },
+        "gate": {
+            "fail_above_auc": config.fail_above_auc or None,
+            "fail_on_evidence": config.fail_on_evidence,
+            "exit_code": code,
+            "why": why,
+        },
+        "primary": case.primary,
+        "confidence": config.confidence,
+        "alpha": ALPHA,
+        "fdr": config.fdr,
+        "resamples": config.bootstrap,
+        "permutations": config.permutations,
+        "folds": case.folds,
+        "seed": config.seed,
+        "detectors": rows,
+        "images": one_by_one,
+        "set": together,
+        "power": power,
+        "share": share,
         "patients": metrics.patient_level(case, images),
-        "siblings": metrics.sibling_level(case, images), "epsilon": metrics.epsilon(case, images),
-        "controls": [_control_row(*each) for each in found], "data": description.data(case),
-        "riskiest": description.riskiest_rows(entries, case.kind), "method": method.method(case),
-        "limits": method.limits(case), "environment": run_folder.environment(),
+        "siblings": metrics.sibling_level(case, images),
+        "epsilon": metrics.epsilon(case, images),
+        "controls": [_control_row(*each) for each in found],
+        "data": description.data(case),
+        "riskiest": description.riskiest_rows(entries, case.kind),
+        "method": method.method(case),
+        "limits": method.limits(case),
+        "environment": run_folder.environment(),
         "settings": config.to_dict() | {"data": description.source(config)},
-    }  # fmt: skip
+    }
     return audit, images, entries
 
 
@@ -112,8 +143,10 @@ def write(case, audit, measured, images, entries):
         table.loc[: len(scores) - 1, name] = scores
     files.write_csv(folder / "scores.csv", table.drop(columns=["path", "digest"]))
     drawn = pictures.draw(case, audit, measured, images, entries)
-    for picture in (*(p for p in drawn.values() if not isinstance(p, list)),
-                    *(picture for picture, _ in drawn["riskiest"])):  # fmt: skip
+    for picture in (
+        *(p for p in drawn.values() if not isinstance(p, list)),
+        *(picture for picture, _ in drawn["riskiest"]),
+    ):
         canvas.save(picture.figure, folder / picture.path)
     # As it is read back: numbers that are not finite are null in both.
     files.write_json(folder / "audit.json", audit)
@@ -125,8 +158,16 @@ def write(case, audit, measured, images, entries):
 def _control_row(control, adjusted, passed):
     figure = {"value": control.auc, "low": control.low, "high": control.high}
     return {
-        "name": control.name, "title": control.title, "kind": control.kind,
-        "auc": None if control.auc is None else figure, "p": control.p, "adjusted_p": adjusted,
-        "passed": passed, "expected": control.expected, "found": control.found,
-        "seconds": control.seconds, "share": control.share, "recovered": control.recovered,
-    }  # fmt: skip
+        "name": control.name,
+        "title": control.title,
+        "kind": control.kind,
+        "auc": None if control.auc is None else figure,
+        "p": control.p,
+        "adjusted_p": adjusted,
+        "passed": passed,
+        "expected": control.expected,
+        "found": control.found,
+        "seconds": control.seconds,
+        "share": control.share,
+        "recovered": control.recovered,
+    }

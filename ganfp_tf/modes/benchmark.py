@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
-from ganfp_tf.clock import peak_bytes
 from ganfp_tf.config import Config
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
@@ -22,15 +21,25 @@ from ganfp_tf.reports.benchmark.controls import AGAINST
 from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, grid, run_folder
 from ganfp_tf.simulation import membership
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.metrics import weighted_auc_within
 from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.timing import peak_bytes
 
 TITLE = "Detectors on victims with known members"
 OF_DETECTORS = (
-    "data", "seed", "folds", "training_seed", "copy_steps", "copy_block", "copy_blocks", "copy_mix",
-    "copy_warp", "copy_learning_rate", "fold_seeds",
-)  # fmt: skip
+    "data",
+    "seed",
+    "folds",
+    "training_seed",
+    "copy_steps",
+    "copy_block",
+    "copy_blocks",
+    "copy_mix",
+    "copy_warp",
+    "copy_learning_rate",
+    "fold_seeds",
+)
 # Non-members below which one image is more than 1 % of them.
 RESOLVES_1_PERCENT = 100
 
@@ -75,9 +84,14 @@ def measure(data, place, names, config, title):
     for name, source in sets.items():
         scores = {}
         own = dataclasses.replace(
-            config, mode="train", data=str(source), folds=config.folds or FOLDS,
-            saved_model=False, overwrite=False, **_no_victim(),
-        )  # fmt: skip
+            config,
+            mode="train",
+            data=str(source),
+            folds=config.folds or FOLDS,
+            saved_model=False,
+            overwrite=False,
+            **_no_victim(),
+        )
         images = _Images(own, place / name / "networks")
         for detector in names:
             entry = registry.DETECTORS[detector]
@@ -90,10 +104,15 @@ def measure(data, place, names, config, title):
                 result, earlier = _classical(detector, images, place / name)
                 scores[detector] = pd.read_csv(place / name / f"{detector}.csv")
             row = {
-                "set": name, "detector": detector, "title": shown, "control": entry.control,
-                "seconds": result["seconds"], "peak_bytes": result["peak_bytes"],
-                "auc_seeds": result.get("auc_seeds"), **_figures(result["evaluation"]),
-            }  # fmt: skip
+                "set": name,
+                "detector": detector,
+                "title": shown,
+                "control": entry.control,
+                "seconds": result["seconds"],
+                "peak_bytes": result["peak_bytes"],
+                "auc_seeds": result.get("auc_seeds"),
+                **_figures(result["evaluation"]),
+            }
             row |= _beside(scores, detector, own)
             told = "done earlier; " if earlier else ""
             shown = tables.format_interval(row["auc"], row["auc_low"], row["auc_high"])
@@ -150,9 +169,11 @@ def _run_grid(config, folder, names):
 def _classical(name, images, folder):
     """The result of a detector that is no run, and whether it was there; scores lie beside it."""
     config, path = images.config, folder / f"{name}.json"
-    settings = config.settings("report") | {"detectors": name} | {
-        key: getattr(config, key) for key in OF_DETECTORS
-    }  # fmt: skip
+    settings = (
+        config.settings("report")
+        | {"detectors": name}
+        | {key: getattr(config, key) for key in OF_DETECTORS}
+    )
     if path.exists() and files.read_json(path)["settings"] == settings:
         return files.read_json(path), True
     frame = images.frame
@@ -172,10 +193,12 @@ def _classical(name, images, folder):
     scores = found[0]
     evaluation = evaluate_frame(scores, config, strata=strata).to_dict()
     result = {
-        "seconds": time.monotonic() - started, "peak_bytes": peak_bytes(),
-        "evaluation": evaluation, "auc_seeds": [_auc_within(each) for each in found],
+        "seconds": time.monotonic() - started,
+        "peak_bytes": peak_bytes(),
+        "evaluation": evaluation,
+        "auc_seeds": [_auc_within(each) for each in found],
         "settings": settings,
-    }  # fmt: skip
+    }
     files.write_csv(folder / f"{name}.csv", scores)
     files.write_json(path, result)
     return result, False
@@ -217,9 +240,15 @@ def _beside(scores, name, config):
         # Ranked within the folds of either: scores of two folds are not of one scale.
         folds = pd.factorize(own["split_id"])[0]
         found = paired_bootstrap(
-            own["label"], own["score"], scores[AGAINST]["score"], patients, strata=folds,
-            resamples=config.bootstrap, confidence=config.confidence, seed=config.seed,
-        )  # fmt: skip
+            own["label"],
+            own["score"],
+            scores[AGAINST]["score"],
+            patients,
+            strata=folds,
+            resamples=config.bootstrap,
+            confidence=config.confidence,
+            seed=config.seed,
+        )
         row |= {"less": found.difference, "less_low": found.low, "less_high": found.high}
     for label, key in ((1, "members_auc"), (0, "non_members_auc")):
         half = own[own["label"] == label].reset_index(drop=True)
@@ -238,12 +267,15 @@ def _figures(evaluation):
     metrics = evaluation["metrics"]
     sources = {
         "auc": "auc_within" if "auc_within" in metrics else "auc",
-        "tpr_1": "tpr_at_1_fpr", "tpr_10": "tpr_at_10_fpr", "kappa": "kappa",
-    }  # fmt: skip
+        "tpr_1": "tpr_at_1_fpr",
+        "tpr_10": "tpr_at_10_fpr",
+        "kappa": "kappa",
+    }
     row = {
-        "images": metrics["n"]["value"], "patients": evaluation["n_patients"],
+        "images": metrics["n"]["value"],
+        "patients": evaluation["n_patients"],
         "auc_p": evaluation["permutation"]["auc_p"],
-    }  # fmt: skip
+    }
     for name, source in sources.items():
         figure = metrics[source]
         row |= {name: figure["value"], f"{name}_low": figure["low"], f"{name}_high": figure["high"]}
@@ -255,14 +287,17 @@ def _figures(evaluation):
 def _facts_of_victim(victim):
     config = victim.config
     return {
-        "victim": victim.name, "real": grid.real_of(config), "architecture": config.architecture,
-        "members": config.members, "non_members": config.non_members,
-        "generated": config.generated - membership.held_out(
-            config.generated, config.test_fraction, "generated"
-        ),
-        "size": config.size, "steps": config.steps,
+        "victim": victim.name,
+        "real": grid.real_of(config),
+        "architecture": config.architecture,
+        "members": config.members,
+        "non_members": config.non_members,
+        "generated": config.generated
+        - membership.held_out(config.generated, config.test_fraction, "generated"),
+        "size": config.size,
+        "steps": config.steps,
         "seed": config.seed,
-    }  # fmt: skip
+    }
 
 
 def _facts_of(data, catalog):
@@ -276,11 +311,16 @@ def _facts_of(data, catalog):
     real = catalog.labelled
     used = int((real["label"] == 1).sum())
     return {
-        "victim": pathlib.Path(data).name, "real": "data", "architecture": "unknown",
-        "members": used, "non_members": len(real) - used, "generated": len(catalog.generated),
+        "victim": pathlib.Path(data).name,
+        "real": "data",
+        "architecture": "unknown",
+        "members": used,
+        "non_members": len(real) - used,
+        "generated": len(catalog.generated),
         "size": int(catalog.frame["height"].iloc[0]) if "height" in catalog.frame else 0,
-        "steps": 0, "seed": 0,
-    }  # fmt: skip
+        "steps": 0,
+        "seed": 0,
+    }
 
 
 def _no_victim():

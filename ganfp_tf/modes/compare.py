@@ -11,7 +11,7 @@ from ganfp_tf.reports.comparison.rows import CROSSED, Row, as_frame
 from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, run_folder
 from ganfp_tf.runs.systems import full_system, plan
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
 
 TITLE = "Systems compared"
@@ -54,19 +54,29 @@ def read_row(system, folder):
     embedding = files.read_json(place / "embedding.json")
     cost = files.read_json(place.with_name(f"{system.folder}.cost.json"))
     return Row(
-        name=system.name, title=system.title, ablates=system.ablates,
+        name=system.name,
+        title=system.title,
+        ablates=system.ablates,
         settings={
-            "backbone": system.config.backbone, "cross_attention": system.config.cross_attention,
-            "similarity": system.config.similarity, "pairing": system.config.pairing,
+            "backbone": system.config.backbone,
+            "cross_attention": system.config.cross_attention,
+            "similarity": system.config.similarity,
+            "pairing": system.config.pairing,
             "training_seed": system.config.drawing_seed,
         },
-        weights=evaluation["weights"], levels=evaluation["levels"],
-        cost={} if system.same_as else {
-            "parameters": model["parameters"], "trained_parameters": model["trained_parameters"],
-            "seconds": cost["seconds"], "embedding_seconds": embedding["seconds"],
-            "embedded_images": embedding["images"], "peak_bytes": cost["peak_bytes"],
+        weights=evaluation["weights"],
+        levels=evaluation["levels"],
+        cost={}
+        if system.same_as
+        else {
+            "parameters": model["parameters"],
+            "trained_parameters": model["trained_parameters"],
+            "seconds": cost["seconds"],
+            "embedding_seconds": embedding["seconds"],
+            "embedded_images": embedding["images"],
+            "peak_bytes": cost["peak_bytes"],
         },
-    )  # fmt: skip
+    )
 
 
 def read_scores(system, folder):
@@ -86,11 +96,13 @@ def _mean_of_seeds(systems, rows, scores, config):
     )
     strata = "split_id" if full.level == CROSSED else None
     return Row(
-        name=name, title=f"{full.title} mean score of {len(members)} training seeds",
-        ablates=full.name, settings=full.settings | {"training_seed": "mean"},
+        name=name,
+        title=f"{full.title} mean score of {len(members)} training seeds",
+        ablates=full.name,
+        settings=full.settings | {"training_seed": "mean"},
         weights=full.weights,
         levels={full.level: evaluate_frame(scores[name], config, strata=strata).to_dict()},
-    )  # fmt: skip
+    )
 
 
 def _set_against(rows, scores, config):
@@ -112,14 +124,16 @@ def _set_against(rows, scores, config):
                 "anew with --overwrite."
             )
         difference = paired_bootstrap(
-            ours["label"].to_numpy(), ours["score"].to_numpy(), theirs["score"].to_numpy(),
-            ours["patient"].to_numpy(), resamples=config.bootstrap, confidence=config.confidence,
+            ours["label"].to_numpy(),
+            ours["score"].to_numpy(),
+            theirs["score"].to_numpy(),
+            ours["patient"].to_numpy(),
+            resamples=config.bootstrap,
+            confidence=config.confidence,
             seed=config.seed,
             strata=ours["split_id"].to_numpy() if row.level == CROSSED else None,
-        )  # fmt: skip
-        rows[number] = dataclasses.replace(
-            row, reference=reference.title, difference=difference
-        )  # fmt: skip
+        )
+        rows[number] = dataclasses.replace(row, reference=reference.title, difference=difference)
 
 
 def write(rows, folder, data, config):
@@ -132,14 +146,22 @@ def write(rows, folder, data, config):
     files.write_text(folder / "comparison.md", page.as_markdown(TITLE, parts))
     files.write_text(folder / "comparison.html", page.as_html(TITLE, parts))
     shown = [
-        (row.title, row.weights.get("source", "-"), tables.format_interval(*row.auc[:3]),
-         tables.format_p(row.auc[3]), *comparison.difference_cells(row))
+        (
+            row.title,
+            row.weights.get("source", "-"),
+            tables.format_interval(*row.auc[:3]),
+            tables.format_p(row.auc[3]),
+            *comparison.difference_cells(row),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     print()
-    print(tables.text_table(
-        ["system", "backbone weights", "AUC", "p", "AUC less its reference's", "p of that"], shown
-    ))  # fmt: skip
+    print(
+        tables.text_table(
+            ["system", "backbone weights", "AUC", "p", "AUC less its reference's", "p of that"],
+            shown,
+        )
+    )
     print()
     for paragraph in parts[0].text:
         print(paragraph)

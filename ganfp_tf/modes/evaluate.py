@@ -15,8 +15,7 @@ from ganfp_tf.reports.render import canvas, plots, tables
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese.images import reopen_material
 from ganfp_tf.simulation.membership import SIBLING
-from ganfp_tf.statistics.evaluation import can_show
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import can_show, evaluate_frame
 
 SEEN = (
     "train images were seen in training: their figures show only how much was memorised.",
@@ -74,11 +73,13 @@ def score_split(scorer, material, split, config):
         score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
         best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
         part = material.frame.iloc[real][["name", "patient", "label"]].assign(
-            split=name, score=score, centered=score - scorer.decision.center,
+            split=name,
+            score=score,
+            centered=score - scorer.decision.center,
             probability=scorer.decision.probability(score),
             decision=scorer.decision.decide(score),
             best_match=material.frame["name"].to_numpy()[best],
-        )  # fmt: skip
+        )
         parts.append(part)
         if name == "test":
             test_logits = logits
@@ -128,16 +129,21 @@ def report(scores, pairs, weights, folder, config, searches=()):
     files.write_json(
         folder / "evaluation.json",
         {
-            "data": config.data, "backbone": config.backbone, "weights": weights,
-            "cross_attention": config.cross_attention, "pairing": config.pairing,
-            "supervision": config.supervision, "partners": partners, "seed": config.seed,
+            "data": config.data,
+            "backbone": config.backbone,
+            "weights": weights,
+            "cross_attention": config.cross_attention,
+            "pairing": config.pairing,
+            "supervision": config.supervision,
+            "partners": partners,
+            "seed": config.seed,
             "folds": config.folds,
             "threshold_from": "validation images of the same split",
             "levels": {name: level.to_dict() for name, level in levels.items()},
             "can_show": sentences,
             "searches": [dataclasses.asdict(recall) for recall in searches],
         },
-    )  # fmt: skip
+    )
     _draw(test, crossed, levels, folder)
     history = pd.read_csv(folder / "splits" / "main" / "history.csv")
     draw = copy_curves if config.supervision == "copy" else plots.training_curves
@@ -181,10 +187,13 @@ def score_predictions(config):
         path = run_folder.folder_of(config) / "evaluation_predictions.json"
         files.write_json(
             path,
-            {"predictions": config.predictions, "truth": config.truth,
-             "levels": {name: level.to_dict() for name, level in levels.items()},
-             "can_show": said["images"].removeprefix("predictions: ")},
-        )  # fmt: skip
+            {
+                "predictions": config.predictions,
+                "truth": config.truth,
+                "levels": {name: level.to_dict() for name, level in levels.items()},
+                "can_show": said["images"].removeprefix("predictions: "),
+            },
+        )
         print(f"written: {path}")
 
 

@@ -81,9 +81,11 @@ def finish(config, folder, catalog, score, best, decision):
     frame = catalog.frame
     is_real = (frame["role"] == "real").to_numpy()
     predictions = frame.loc[is_real, ["name", "patient"]].assign(
-        score=score, probability=decision.probability(score), prediction=decision.decide(score),
+        score=score,
+        probability=decision.probability(score),
+        prediction=decision.decide(score),
         best_match=frame["name"].to_numpy()[best],
-    )  # fmt: skip
+    )
     # A run file is checked before anything is written: half an answer helps nobody.
     if config.submission:
         run_file = folder / f"run_{config.submission}.csv"

@@ -13,6 +13,7 @@ from ganfp_tf import files
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
+from ganfp_tf.reports.tensorboard.gan_samples import Samples
 from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
 from ganfp_tf.simulation import dataset, membership, planted_copies, shadows
@@ -96,9 +97,11 @@ def _make(people, folder, config):
     canvas.save(figure, folder / "images.png")
     facts = _facts(trained, reference, config.seed)
     return facts | {
-        "generated": config.generated, "generated_test": tested, "planted": len(copied),
+        "generated": config.generated,
+        "generated_test": tested,
+        "planted": len(copied),
         "generated_digest": dataset.digest_of_images(generated),
-    }  # fmt: skip
+    }
 
 
 def _make_unrelated(people, folder, config):
@@ -113,9 +116,10 @@ def _make_unrelated(people, folder, config):
     dataset.write_unrelated(folder, people.table, count)
     facts = _facts(trained, reference, seed)
     return facts | {
-        "generated": count, "generated_digest": dataset.digest_of_images(generated),
+        "generated": count,
+        "generated_digest": dataset.digest_of_images(generated),
         "members_digest": dataset.digest_of_images(members),
-    }  # fmt: skip
+    }
 
 
 def _make_shadows(folder, config):
@@ -141,8 +145,11 @@ def _make_shadows(folder, config):
             record["division_digest"] = division
             # Last: a folder with a shadow.json is a whole shadow.
             files.write_json(place / "shadow.json", record)
-        print(f"{title}: {told} on {record['seen']} of {record['images']} images, "
-              f"{record['seconds']:.0f} s", flush=True)  # fmt: skip
+        print(
+            f"{title}: {told} on {record['seen']} of {record['images']} images, "
+            f"{record['seconds']:.0f} s",
+            flush=True,
+        )
     shown = json.dumps(str(folder), ensure_ascii=False)
     print(f"These are shadows for --mode=benchmark --shadow={shown}")
 
@@ -159,12 +166,17 @@ def _make_shadow(number, table, seen, squares, place, config):
     dataset.write_images(place, shadows.targets(config.generated), generated)
     shadows.write_seen(place, table, seen)
     return {
-        "command": "python main.py " + shlex.join(config.as_flags()), "number": number,
-        "settings": config.bound_settings(), "images": int(once.sum()), "seen": len(members),
-        **_facts(trained, reference, seed), "generated": config.generated,
+        "command": "python main.py " + shlex.join(config.as_flags()),
+        "number": number,
+        "settings": config.bound_settings(),
+        "images": int(once.sum()),
+        "seen": len(members),
+        **_facts(trained, reference, seed),
+        "generated": config.generated,
         "generated_digest": dataset.digest_of_images(generated),
-        "members_digest": dataset.digest_of_images(members), "environment": run_folder.environment(),
-    }  # fmt: skip
+        "members_digest": dataset.digest_of_images(members),
+        "environment": run_folder.environment(),
+    }
 
 
 def _train(members, others, folder, config, seed, title):
@@ -172,7 +184,12 @@ def _train(members, others, folder, config, seed, title):
     watch = Fidelity(members, others) if len(others) >= shadows.LEAST else None
     with open_log(folder / "tensorboard", config.tensorboard) as log:
         trained = training.train(
-            members, folder, config, seed=seed, log=log, watch=watch, title=title
+            members,
+            folder,
+            config,
+            seed=seed,
+            title=title,
+            make_callbacks=lambda latents: [Samples(log, folder, watch, latents)],
         )
     return trained, watch.reference if watch else None
 
@@ -181,10 +198,14 @@ def _facts(trained, reference, seed):
     last = trained.history.iloc[-1].to_dict()
     last["step"] = int(last["step"])
     return {
-        "seed": seed, "seconds": trained.seconds, "parameters": trained.parameters,
+        "seed": seed,
+        "seconds": trained.seconds,
+        "parameters": trained.parameters,
         "weights_digest": training.digest(trained.generator),
-        "last_epoch": last, "frechet": last.get("frechet"), "frechet_of_other_real": reference,
-    }  # fmt: skip
+        "last_epoch": last,
+        "frechet": last.get("frechet"),
+        "frechet_of_other_real": reference,
+    }
 
 
 def _record(people, facts, config):
@@ -200,7 +221,7 @@ def _record(people, facts, config):
         },
         **facts,
         "environment": run_folder.environment(),
-    }  # fmt: skip
+    }
 
 
 def _summary(record, folder):

@@ -5,7 +5,6 @@ import json
 import tempfile
 
 from ganfp_tf import files, progress
-from ganfp_tf.clock import peak_bytes
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import speed as report
@@ -14,6 +13,7 @@ from ganfp_tf.runs import run_folder
 from ganfp_tf.speed import encoders, machine, pairs, scoring, training
 from ganfp_tf.speed.subject import make_subject
 from ganfp_tf.speed.timing import Extent, Ledger
+from ganfp_tf.timing import peak_bytes
 
 EXTENT = Extent()
 
@@ -77,8 +77,12 @@ def _write(folder, config, ledger, curve, found):
     files.write_json(
         folder / "speed.json",
         {
-            "settings": config.to_dict(), "environment": run_folder.environment(), "machine": found,
-            "extent": dataclasses.asdict(ledger.extent), "notes": ledger.notes,
-            "figures": [dataclasses.asdict(figure) for figure in figures], "curve": curve,
+            "settings": config.to_dict(),
+            "environment": run_folder.environment(),
+            "machine": found,
+            "extent": dataclasses.asdict(ledger.extent),
+            "notes": ledger.notes,
+            "figures": [dataclasses.asdict(figure) for figure in figures],
+            "curve": curve,
         },
-    )  # fmt: skip
+    )

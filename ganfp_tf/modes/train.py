@@ -8,17 +8,18 @@ import sys
 import numpy as np
 
 from ganfp_tf import files
-from ganfp_tf.clock import Clock
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors.copies import run as copy_run
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.tensorboard import examples
+from ganfp_tf.reports.tensorboard.callbacks import Logging
 from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese import distribution, training
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.images import check_weights, make_backbone, open_material
+from ganfp_tf.timing import Clock
 
 
 def run(config, clock=None):
@@ -41,9 +42,12 @@ def _run(config, clock, team):
     with clock.lap("reading"):
         catalog = open_catalog(config, "train")
     splits = make_splits(
-        catalog.frame, test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction, folds=config.folds, seed=config.seed,
-    )  # fmt: skip
+        catalog.frame,
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
+        folds=config.folds,
+        seed=config.seed,
+    )
     folder = run_folder.folder_of(config)
     learned = config.settings("model", "data", "report")
     team.agree("the settings", json.dumps(learned, sort_keys=True))
@@ -129,7 +133,9 @@ def _train_split(config, material, rows, folder, split_id, backbone, team):
     place = folder / "splits" / split_id
     with open_log(folder / "tensorboard" / split_id, config.tensorboard and team.chief) as log:
         log.text("config", examples.settings_table(config))
-        networks, history = training.fit(make_networks, material, rows, place, config, log)
+        networks, history = training.fit(
+            make_networks, material, rows, place, config, lambda watch: [Logging(log, watch)]
+        )
         if split_id == "main":
             team.call(_write_main, config, material, rows, folder, networks, history, log)
 

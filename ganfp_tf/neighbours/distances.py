@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Blocks of distances between vectors. No TensorFlow."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Which images are of one patient. No TensorFlow."""
 
 import dataclasses
 
@@ -39,6 +39,8 @@ class Pool:
         groups = connected_components(edges, directed=False)[1][: len(digests)]
         first = np.unique(place, return_index=True)[1]
         return cls(
-            both.iloc[first], place[: len(candidates)], groups,
+            both.iloc[first],
+            place[: len(candidates)],
+            groups,
             np.isin(np.arange(len(digests)), place[len(candidates) :]),
-        )  # fmt: skip
+        )

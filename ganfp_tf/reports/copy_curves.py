@@ -15,8 +15,10 @@ def copy_curves(history):
     """
     figure = Figure(figsize=(8.0, 3.6), layout="constrained")
     losses, found = figure.subplots(1, 2)
-    names = {"embedding": ("embedding, all of a block", UNUSED),
-             "pairs": ("comparator, the nearest ones", USED)}  # fmt: skip
+    names = {
+        "embedding": ("embedding, all of a block", UNUSED),
+        "pairs": ("comparator, the nearest ones", USED),
+    }
     for name, (title, color) in names.items():
         losses.plot(history["step"], history[f"{name}_loss"], color=color)
         found.plot(history["step"], history[f"{name}_finds_copy"], color=color, label=title)

@@ -21,14 +21,17 @@ def of_scores(frame, title, evaluation):
     interval = evaluation.intervals["auc"]
     return {
         "roc": plots.roc(
-            labels, scores, title=title, auc_interval=(interval.low, interval.high),
+            labels,
+            scores,
+            title=title,
+            auc_interval=(interval.low, interval.high),
             confidence=evaluation.confidence,
         ),
         "scores": plots.score_histogram(
             labels, scores, threshold=_cut(scores, decisions), title=title
         ),
         "confusion": plots.confusion(labels, decisions, title=title),
-    }  # fmt: skip
+    }
 
 
 def _cut(scores, decisions):

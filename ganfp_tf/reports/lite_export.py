@@ -36,23 +36,35 @@ def description(config, encoder, comparator, made, arithmetic, calibration, deci
     parts = {}
     for name, (inputs, outputs) in shapes.items():
         parts[name] = {
-            "file": f"{name}.tflite", "sha256": hashlib.sha256(made[name]).hexdigest(),
-            "signature": "serving_default", "inputs": inputs, "outputs": outputs,
-            "dtype": "float32", "arithmetic": arithmetic[name],
-        }  # fmt: skip
+            "file": f"{name}.tflite",
+            "sha256": hashlib.sha256(made[name]).hexdigest(),
+            "signature": "serving_default",
+            "inputs": inputs,
+            "outputs": outputs,
+            "dtype": "float32",
+            "arithmetic": arithmetic[name],
+        }
     score = {"of_an_image": SCORE["copy" if config.supervision == "copy" else "siamese"]}
     if config.supervision != "copy":
         score |= {
-            "higher": "used", "pairing": config.pairing, "partners": config.partners,
-            "threshold": decision.threshold, "used": "score >= threshold",
-            "slope": decision.slope, "intercept": decision.intercept,
+            "higher": "used",
+            "pairing": config.pairing,
+            "partners": config.partners,
+            "threshold": decision.threshold,
+            "used": "score >= threshold",
+            "slope": decision.slope,
+            "intercept": decision.intercept,
             "probability": "1 / (1 + exp(-(slope * score + intercept)))",
-        }  # fmt: skip
+        }
     return {
-        "format": config.export_format, "backbone": config.backbone,
-        "cross_attention": config.cross_attention, "pixels": INPUT, **parts, "score": score,
+        "format": config.export_format,
+        "backbone": config.backbone,
+        "cross_attention": config.cross_attention,
+        "pixels": INPUT,
+        **parts,
+        "score": score,
         "calibration": calibration or None,
-    }  # fmt: skip
+    }
 
 
 def megabytes(folder, made):

@@ -44,7 +44,11 @@ def page(patients, *, slices, size, seed):
             text = ", ".join(NAMES.get(name, name) for name in names) or "no finding"
             lines = textwrap.wrap(text, 28, max_lines=2, placeholder=" …")
             figure.text(
-                x / width, (y - 0.04) / height, "\n".join(lines), va="top", fontsize=7.5,
+                x / width,
+                (y - 0.04) / height,
+                "\n".join(lines),
+                va="top",
+                fontsize=7.5,
                 color=canvas.QUIET,
-            )  # fmt: skip
+            )
     return figure

@@ -78,15 +78,24 @@ def cost_curve(curve):
     lines = (
         ("naive way", [naive * p for p in sizes], None, QUIET, "s", None),
         ("store way in all", total, "seconds_total", USED, "o", curve["slope_total"]),
-        ("pair scores", [pair * p for p in sizes], "seconds_pairs", UNUSED, "D",
-         curve["slope_pairs"]),
-    )  # fmt: skip
+        (
+            "pair scores",
+            [pair * p for p in sizes],
+            "seconds_pairs",
+            UNUSED,
+            "D",
+            curve["slope_pairs"],
+        ),
+    )
     for name, fitted, key, color, mark, slope in lines:
         style = "-" if key else DASHED
         if min(fitted) > 0:
             axes.plot(sizes, fitted, color=color, linewidth=1.2, linestyle=style)
-        found = [(p, point[key]) for p, point in zip(sizes, points, strict=True)
-                 if key and point[key] is not None]  # fmt: skip
+        found = [
+            (p, point[key])
+            for p, point in zip(sizes, points, strict=True)
+            if key and point[key] is not None
+        ]
         if found:
             axes.plot(*zip(*found, strict=True), color=color, marker=mark, linestyle="none")
         # A cost fitted as 0 has no place on a logarithmic axis.
@@ -95,20 +104,28 @@ def cost_curve(curve):
             continue
         text = name if slope is None else f"{name}, power {slope:.2f}"
         axes.text(
-            1.02, places[-1], text + ("" if key else "\n(from a sample)"), color=color,
+            1.02,
+            places[-1],
+            text + ("" if key else "\n(from a sample)"),
+            color=color,
             va="top" if key == "seconds_pairs" else "bottom",  # apart where they meet
             transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
+        )
     axes.set(xscale="log", yscale="log", xlabel="pairs N x M", ylabel="seconds")
     for axis in (axes.xaxis, axes.yaxis):  # matplotlib's own would be written as formulas
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(NullFormatter())
     for p, point in zip(sizes, points, strict=True):
         axes.annotate(
-            f"{point['real']}x{point['generated']}", (p, 0.0), color=INK, fontsize=8,
-            xycoords=("data", "axes fraction"), xytext=(0, 4), textcoords="offset points",
+            f"{point['real']}x{point['generated']}",
+            (p, 0.0),
+            color=INK,
+            fontsize=8,
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
             ha="center",
-        )  # fmt: skip
+        )
     axes.grid(color=THIRD, alpha=0.12)
     return figure
 

@@ -12,7 +12,7 @@ from ganfp_tf import files
 from ganfp_tf.errors import UserError
 
 INTERRUPTED = 130
-PACKAGE = pathlib.Path(__file__).resolve().parent
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,25 +14,63 @@ from ganfp_tf import __version__, files
 from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 
-PACKAGES = (
-    "tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py",
-)  # fmt: skip
+PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py")
 IMAGE_COLUMNS = ["path", "name", "role", "label", "patient", "part", "digest", "fast"]
 # What --overwrite may remove: the names that a run writes, nothing else that lies there.
 WRITTEN = (
-    "config.json", "environment.json", "images.csv", "splits.csv", "weights.json", "splits",
-    "tensorboard", "model.keras", "saved_model", "scores.csv", "evaluation.json", "figures",
-    "predictions.csv", "run_2023.csv", "run_2025.csv", "unreadable.csv", "history.csv",
-    "predictions_unreadable.csv", "evaluation_predictions.json", "model.json", "embedding.json",
-    "copies", "systems", "comparison.csv", "comparison.md", "comparison.html", "victims",
-    "detectors", "benchmark.csv", "benchmark.md", "benchmark.html", "controls", "report.html",
-    "audit.json", "audit_card.md", "cluster", "lite", "speed.json", "speed.csv", "speed.md",
-)  # fmt: skip
+    "config.json",
+    "environment.json",
+    "images.csv",
+    "splits.csv",
+    "weights.json",
+    "splits",
+    "tensorboard",
+    "model.keras",
+    "saved_model",
+    "scores.csv",
+    "evaluation.json",
+    "figures",
+    "predictions.csv",
+    "run_2023.csv",
+    "run_2025.csv",
+    "unreadable.csv",
+    "history.csv",
+    "predictions_unreadable.csv",
+    "evaluation_predictions.json",
+    "model.json",
+    "embedding.json",
+    "copies",
+    "systems",
+    "comparison.csv",
+    "comparison.md",
+    "comparison.html",
+    "victims",
+    "detectors",
+    "benchmark.csv",
+    "benchmark.md",
+    "benchmark.html",
+    "controls",
+    "report.html",
+    "audit.json",
+    "audit_card.md",
+    "cluster",
+    "lite",
+    "speed.json",
+    "speed.csv",
+    "speed.md",
+)
 # What a simulation writes: names that a user's own images may have, so only removed from its own.
 SIMULATED = (
-    "victim.json", "manifest.csv", "truth.csv", "planted.csv", "images.png", "training", "test",
-    "victim", "unrelated",
-)  # fmt: skip
+    "victim.json",
+    "manifest.csv",
+    "truth.csv",
+    "planted.csv",
+    "images.png",
+    "training",
+    "test",
+    "victim",
+    "unrelated",
+)
 KINDS = ("audit", "compare", "simulate", "benchmark")  # their folders hold nothing of others
 
 

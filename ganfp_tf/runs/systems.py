@@ -90,10 +90,15 @@ def plan(config):
     for backbone, crossed in parse_systems(config.systems):
         title = TITLES.get(backbone, backbone) + (" + CA" if crossed else "")
         changes = dict(
-            mode="train", backbone=backbone, cross_attention=crossed, saved_model=False,
-            weights=_weights_of(backbone, config.weights), overwrite=False, ablate=False,
+            mode="train",
+            backbone=backbone,
+            cross_attention=crossed,
+            saved_model=False,
+            weights=_weights_of(backbone, config.weights),
+            overwrite=False,
+            ablate=False,
             systems=Config.systems,
-        )  # fmt: skip
+        )
         name = backbone + (CROSS_ATTENTION if crossed else "")
         systems.append(System(name, title, dataclasses.replace(config, **changes)))
     return systems + (_ablations(systems) if config.ablate else [])
@@ -139,10 +144,13 @@ def _ablations(systems):
         changed = dataclasses.replace(full.config, **change)
         ablations.append(
             System(
-                f"{full.name}-{name}", f"{full.title} {title}", changed, ablates=full.name,
+                f"{full.name}-{name}",
+                f"{full.title} {title}",
+                changed,
+                ablates=full.name,
                 same_as=known.get(changed, ""),
             )
-        )  # fmt: skip
+        )
     return ablations
 
 

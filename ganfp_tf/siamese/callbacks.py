@@ -134,5 +134,5 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
 
 
-def _sigmoid(logits):
+def sigmoid(logits):
     return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, "float64")))

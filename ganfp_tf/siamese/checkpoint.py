@@ -93,9 +93,7 @@ class RunState:
         return _model_variables(self.model) + list(self.model.optimizer.variables)
 
     def _write_last(self):
-        facts = {
-            "history": self.history, "best_epoch": self.best_epoch, "finished": self.finished,
-        }  # fmt: skip
+        facts = {"history": self.history, "best_epoch": self.best_epoch, "finished": self.finished}
         states.save(self.folder / "last.npz", self._all_variables(), facts)
 
 

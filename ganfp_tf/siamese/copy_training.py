@@ -23,9 +23,13 @@ def build(backbone, *, cross_attention, width, heads, similarity="both", hidden=
     """Makes the untrained `siamese.Networks`. Tokens keep their positions, whatever is compared."""
     encoder, head = build_encoder(backbone, cross_attention=True, width=width)
     comparator = build_comparator(
-        encoder.output.shape[1:], cross_attention=cross_attention, heads=heads,
-        similarity=similarity, hidden=hidden, dropout=dropout,
-    )  # fmt: skip
+        encoder.output.shape[1:],
+        cross_attention=cross_attention,
+        heads=heads,
+        similarity=similarity,
+        hidden=hidden,
+        dropout=dropout,
+    )
     return Networks(encoder, head, comparator, frozen=False)
 
 
@@ -61,9 +65,12 @@ def train(
     _standardize(networks, backbone, real, generated, recipe)
     first = next(iter(copy_augmentation.batches(real, generated, groups, recipe)))[0]["real"].shape
     trainer = build_copy_trainer(
-        networks.encoder, networks.comparator, blocks=first[0], count=first[1],
+        networks.encoder,
+        networks.comparator,
+        blocks=first[0],
+        count=first[1],
         candidates=recipe.candidates,
-    )  # fmt: skip
+    )
     compile_copy_trainer(trainer, recipe, jit_compile)
     checkpoint = Checkpoint(trainer, folder and folder / "checkpoint.npz", recipe)
     done = checkpoint.restore()
@@ -74,9 +81,13 @@ def train(
         if steps and done < recipe.steps and begun < epochs:
             trainer.fit(
                 copy_augmentation.batches(real, generated, groups, recipe, done),
-                initial_epoch=begun, epochs=epochs, steps_per_epoch=steps, verbose=0,
-                shuffle=False, callbacks=acts,
-            )  # fmt: skip
+                initial_epoch=begun,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                verbose=0,
+                shuffle=False,
+                callbacks=acts,
+            )
             done = epochs * EPOCH if steps == EPOCH else recipe.steps
     history = pd.DataFrame(checkpoint.history)
     if folder:

@@ -24,9 +24,13 @@ PIECE = 2_000_000  # words of four bytes sent at once
 PATIENCE = 10.0  # seconds between two lines about workers that are waited for
 # What collectives end in when another worker has ended, or the network between them.
 LOST = (
-    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError, tf.errors.InternalError,
-)  # fmt: skip
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
 
 
 class Team:

@@ -48,16 +48,20 @@ class Material:
         if self.config.trains_on_tokens:
             return pairs.StoredInput(self.view(rows), self.config.memory_bytes // 2)
         return pairs.FileInput(
-            self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
+            self.frame.iloc[rows],
+            self.config.image_size,
+            window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,
-        )  # fmt: skip
+        )
 
     def images(self, rows):
         """Dataset of the decoded images of `rows`: `(size, size, 3)` float32 in [0, 255]."""
         return encode.image_dataset(
-            self.frame.iloc[rows], self.config.image_size, window=self.config.window_range,
+            self.frame.iloc[rows],
+            self.config.image_size,
+            window=self.config.window_range,
             nifti_slice=self.config.nifti_slice,
-        )  # fmt: skip
+        )
 
     def tokens(self, networks, rows):
         """Tokens of `rows` by the trained encoder: `(len(rows), tokens, channels)` float32."""
@@ -72,10 +76,14 @@ class Material:
 def make_backbone(config):
     """The run's backbone and its `WeightsReport`."""
     return build_backbone(
-        config.backbone, image_size=config.image_size, weights=config.weights,
-        normalization=config.normalization, finetune=config.finetune, features=config.features,
+        config.backbone,
+        image_size=config.image_size,
+        weights=config.weights,
+        normalization=config.normalization,
+        finetune=config.finetune,
+        features=config.features,
         seed=config.seed,
-    )  # fmt: skip
+    )
 
 
 def open_material(frame, backbone, report, config, check=None):
@@ -112,9 +120,14 @@ def open_material(frame, backbone, report, config, check=None):
     if check:
         check(frame[frame["digest"].isin(store.missing(frame["digest"]))])
     computed = encode.fill(
-        store, frame, compiled(backbone), size=config.image_size, batch=config.embed_batch,
-        window=config.window_range, nifti_slice=config.nifti_slice,
-    )  # fmt: skip
+        store,
+        frame,
+        compiled(backbone),
+        size=config.image_size,
+        batch=config.embed_batch,
+        window=config.window_range,
+        nifti_slice=config.nifti_slice,
+    )
     features = store.view(frame["digest"])
     return Material(frame, features, features.pooled(), config), computed
 
@@ -138,9 +151,11 @@ def partners(material, real, generated, centres, *, seed):
     _check_some(generated)
     if config.candidates:
         table, recall = candidates.candidates(
-            *_vectors(material, real, generated, centres), config.candidates,
-            config.memory_bytes, seed=seed,
-        )  # fmt: skip
+            *_vectors(material, real, generated, centres),
+            config.candidates,
+            config.memory_bytes,
+            seed=seed,
+        )
         material.searches.append(recall)
         return table
     near_count = {"random": 0, "nearest": config.partners, "mixed": -(-config.partners // 2)}

@@ -65,14 +65,21 @@ class Networks(Scoring):
 def build_networks(config, backbone):
     """Makes the untrained networks on top of `backbone`, as the Config says."""
     encoder, head = build_encoder(
-        backbone, cross_attention=config.cross_attention, width=config.width,
-        positions=config.features == "multi", domain_norm=config.domain_norm,
-    )  # fmt: skip
-    comparator = build_comparator(
-        encoder.output.shape[1:], cross_attention=config.cross_attention, heads=config.heads,
-        similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
+        backbone,
+        cross_attention=config.cross_attention,
+        width=config.width,
+        positions=config.features == "multi",
         domain_norm=config.domain_norm,
-    )  # fmt: skip
+    )
+    comparator = build_comparator(
+        encoder.output.shape[1:],
+        cross_attention=config.cross_attention,
+        heads=config.heads,
+        similarity=config.similarity,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        domain_norm=config.domain_norm,
+    )
     return Networks(encoder, head, comparator, config.trains_on_tokens)
 
 
@@ -249,6 +256,8 @@ def pair_logits(networks, material, real, partner_rows):
         networks.engine,
         lambda rows: material.tokens(networks, np.asarray(real)[rows]),
         lambda rows: material.tokens(networks, rows),
-        place.ravel(), partner_rows.ravel(), material.config.memory_bytes,
-    )  # fmt: skip
+        place.ravel(),
+        partner_rows.ravel(),
+        material.config.memory_bytes,
+    )
     return logits.reshape(partner_rows.shape)

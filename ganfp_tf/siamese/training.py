@@ -12,7 +12,6 @@ from ganfp_tf import files
 from ganfp_tf.data import pairs
 from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
-from ganfp_tf.reports.tensorboard.callbacks import Logging
 from ganfp_tf.siamese import callbacks, checkpoint, distribution
 from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import networks as siamese
@@ -34,7 +33,7 @@ class Rows:
         return cls(*(material.rows(split.index[split == part], role) for role, part in names))
 
 
-def fit(make_networks, material, rows, folder, config, log):
+def fit(make_networks, material, rows, folder, config, make_callbacks=None):
     """Trains on one split and writes the detector (`siamese.save`) and history.csv into `folder`.
 
     Args:
@@ -44,7 +43,7 @@ def fit(make_networks, material, rows, folder, config, log):
         folder: where checkpoints and results of this split go; only the chief of several workers
             writes there, and only the chief has to see it.
         config: the run's Config.
-        log: an open TensorBoard log.
+        make_callbacks: function (`callbacks.Validation`) -> further Keras callbacks of the chief.
 
     Returns:
         `siamese.Networks` with the best weights (those of the last epoch on other workers than the
@@ -73,8 +72,8 @@ def fit(make_networks, material, rows, folder, config, log):
         watch = callbacks.validation(networks, material, rows, centres, config, team)
         shown = [
             callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
-            Logging(log, watch),
-        ]  # fmt: skip
+            *(make_callbacks(watch) if make_callbacks else ()),
+        ]
         trainer.fit(
             dataset,
             epochs=config.epochs,
@@ -98,9 +97,13 @@ def _finish(networks, material, rows, centres, state, folder):
     state.restore_best()
     files.write_csv(folder / "history.csv", pd.DataFrame(state.history))
     decision = siamese.decide_on(
-        networks, material, rows.validation_real, rows.validation_generated, centres,
+        networks,
+        material,
+        rows.validation_real,
+        rows.validation_generated,
+        centres,
         seed=material.config.seed,
-    )  # fmt: skip
+    )
     siamese.save(networks, folder, centres, decision)
 
 
@@ -172,8 +175,9 @@ def attribution(labels, logits):
 
 
 LOSSES = {
-    "membership": keras.losses.BinaryCrossentropy(from_logits=True), "attribution": attribution,
-}  # fmt: skip
+    "membership": keras.losses.BinaryCrossentropy(from_logits=True),
+    "attribution": attribution,
+}
 
 
 def compile_trainer(trainer, config):

@@ -103,10 +103,12 @@ def write_unrelated(folder, real, count):
     known = known.sort_values("target", key=natural)
     rows = pd.DataFrame(
         {
-            "path": "../" + known.target, "role": "real",
-            "label": (known.group == MEMBER).astype(int).astype(str), "patient": known.patient,
+            "path": "../" + known.target,
+            "role": "real",
+            "label": (known.group == MEMBER).astype(int).astype(str),
+            "patient": known.patient,
         }
-    )  # fmt: skip
+    )
     made = pd.DataFrame(
         {"path": unrelated_targets(count), "role": "generated", "label": "", "patient": ""}
     )

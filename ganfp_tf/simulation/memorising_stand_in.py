@@ -70,11 +70,15 @@ def write_images(folder, images, prefix):
     paths = [folder / name for name in names]
     return pd.DataFrame(
         {
-            "path": [str(path) for path in paths], "name": names, "role": "generated", "label": -1,
-            "patient": "", "part": "",
+            "path": [str(path) for path in paths],
+            "name": names,
+            "role": "generated",
+            "label": -1,
+            "patient": "",
+            "part": "",
             "digest": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
         }
-    )  # fmt: skip
+    )
 
 
 def _nearest(images):

@@ -71,9 +71,12 @@ def _phantoms(config):
         pathlib.Path(config.phantom_dir) / f"{config.size}-{config.slices}-{config.phantom_seed}"
     )
     phantom.write_phantoms(
-        folder, patients=patients_needed(config), slices=config.slices, size=config.size,
+        folder,
+        patients=patients_needed(config),
+        slices=config.slices,
+        size=config.size,
         seed=config.phantom_seed,
-    )  # fmt: skip
+    )
     rows = phantom.listing(patients_needed(config), config.slices)
     return pd.DataFrame(
         {

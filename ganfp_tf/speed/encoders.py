@@ -35,9 +35,13 @@ def encoders(ledger, subject, backbones):
                     plain = encoder_name(name, "float32", False)
                     try:
                         ledger.rate(
-                            PART, shown, "images/s", batch, call,
+                            PART,
+                            shown,
+                            "images/s",
+                            batch,
+                            call,
                             ratio_to="" if shown == plain else plain,
-                        )  # fmt: skip
+                        )
                     except tf.errors.OpError as error:
                         ledger.notes.append(f"{shown}: not possible here ({_first_line(error)}).")
     ledger.notes.append(f"An encoder takes {batch} images of {config.image_size} pixels at once.")
@@ -76,9 +80,12 @@ def inputs(ledger, subject, folder):
     ledger.add(INPUT, "decoded", 4 * 3 * config.image_size**2, "bytes an image", file)
     ledger.add(INPUT, "tokens in float16", 2 * tokens * channels, "bytes an image", file)
     ledger.add(
-        INPUT, f"in the store, {config.store_dtype}, with its descriptions", on_disk / count,
-        "bytes an image", file,
-    )  # fmt: skip
+        INPUT,
+        f"in the store, {config.store_dtype}, with its descriptions",
+        on_disk / count,
+        "bytes an image",
+        file,
+    )
     ledger.notes.append(
         f"Files of the sample are read again and again, so from the system's cache; the store has "
         f"{embeddings.SHARD} images a file."

@@ -82,10 +82,13 @@ def matrix_products(ledger):
         left = right = tf.cast(tf.constant(numbers), dtype)
         product = _products(chain)
         ledger.rate(
-            "machine", limit_name(dtype), "GFLOP/s", 2 * side**3 * chain / 1e9,
+            "machine",
+            limit_name(dtype),
+            "GFLOP/s",
+            2 * side**3 * chain / 1e9,
             lambda product=product, left=left, right=right: product(left, right).numpy(),
             ratio_to="" if dtype == "float32" else limit_name("float32"),
-        )  # fmt: skip
+        )
     ledger.notes.append(f"The machine's limit is a product of two {side} x {side} matrices.")
 
 

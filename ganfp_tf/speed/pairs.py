@@ -42,9 +42,13 @@ def reference_pairs(ledger, seed):
             with machine.policy(policy):
                 comparator = build_comparator((TOKENS, CHANNELS), cross_attention=True, heads=heads)
                 _both_ways(
-                    ledger, reference_name(heads, policy), comparator, real, generated,
+                    ledger,
+                    reference_name(heads, policy),
+                    comparator,
+                    real,
+                    generated,
                     fits.pair_flops(TOKENS, CHANNELS),
-                )  # fmt: skip
+                )
 
 
 def run_name():
@@ -75,9 +79,13 @@ def _both_ways(ledger, name, comparator, real, generated, flops):
         PART, name, "pairs/s", len(left), lambda: engine.all_logits(*prepared), old
     ).value
     ledger.rate(
-        PART, f"{name}, pairs named one by one", "pairs/s", len(left),
-        lambda: engine.logits(*prepared, left, right), old,
-    )  # fmt: skip
+        PART,
+        f"{name}, pairs named one by one",
+        "pairs/s",
+        len(left),
+        lambda: engine.logits(*prepared, left, right),
+        old,
+    )
     ledger.rate(PART, old, "pairs/s", len(left), gathered)
     if flops:
         limit = machine.limit_name(comparator.compute_dtype)

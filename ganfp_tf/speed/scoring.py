@@ -51,10 +51,13 @@ def scoring(ledger, subject, folder):
         ledger.add(PART, store, image * (real + generated) + pair * pairs, "s")
         ledger.add(PART, other, naive * pairs, "s", store)
     curve = {
-        "points": points, "seconds_image": image, "seconds_pair": pair, "seconds_naive_pair": naive,
+        "points": points,
+        "seconds_image": image,
+        "seconds_pair": pair,
+        "seconds_naive_pair": naive,
         "slope_pairs": fits.log_slope(sizes["held"], [p["seconds_pairs"] for p in held]),
         "slope_total": fits.log_slope(sizes["all"], [p["seconds_total"] for p in whole]),
-    }  # fmt: skip
+    }
     for name, of in (("slope_pairs", "pair scores"), ("slope_total", "store way in all")):
         if curve[name] is not None:
             ledger.add(PART, f"power of N x M, {of}", curve[name], "")
@@ -101,9 +104,10 @@ def _seconds_of_pairs(extent, subject, real, generated):
     held = [
         engine.prepare(subject.tokens(np.resize(rows, count)), domain)
         for domain, rows, count in (
-            ("real", subject.real, real), ("generated", subject.generated, generated),
+            ("real", subject.real, real),
+            ("generated", subject.generated, generated),
         )
-    ]  # fmt: skip
+    ]
     engine.all_logits(*held)  # traces
     return _timed(extent, lambda: engine.all_logits(*held))
 
@@ -112,9 +116,12 @@ def _seconds_in_all(extent, subject, real, generated, folder):
     """Seconds from files to the logits of all pairs: read, encoded, stored, prepared, scored."""
     frame = subject.frame
     parts = [frame.iloc[subject.real], frame.iloc[subject.generated]]
-    frame = repeated(pd.concat([
-        repeated(part, count) for part, count in zip(parts, (real, generated), strict=True)
-    ]), real + generated)  # fmt: skip
+    frame = repeated(
+        pd.concat(
+            [repeated(part, count) for part, count in zip(parts, (real, generated), strict=True)]
+        ),
+        real + generated,
+    )
     partners = np.broadcast_to(np.arange(real, real + generated), (real, generated))
 
     def score():

@@ -90,9 +90,15 @@ def make_subject(config, catalog, extent, folder):
     material = stored(frame, folder, encode, backbone, config)
     networks = siamese.build_networks(config, backbone)
     subject = Subject(
-        config, frame, (len(catalog.labelled), len(catalog.generated)), backbone, report.source,
-        encode, networks, material,
-    )  # fmt: skip
+        config,
+        frame,
+        (len(catalog.labelled), len(catalog.generated)),
+        backbone,
+        report.source,
+        encode,
+        networks,
+        material,
+    )
     siamese.standardize(networks, material, (subject.real, subject.generated), config.seed)
     return subject
 
@@ -101,8 +107,10 @@ def sample(catalog, real, generated):
     """Rows taken evenly from the used, the not used and the generated images, at most so many."""
     labelled = catalog.labelled
     parts = [labelled[labelled["label"] == label] for label in (1, 0)] + [catalog.generated]
-    taken = [_evenly(part, count) for part, count in zip(
-        parts, (real - real // 2, real // 2, generated), strict=True)]  # fmt: skip
+    taken = [
+        _evenly(part, count)
+        for part, count in zip(parts, (real - real // 2, real // 2, generated), strict=True)
+    ]
     return pd.concat(taken, ignore_index=True)
 
 
@@ -121,14 +129,22 @@ def stored(frame, folder, encode, backbone, config):
     """
     tokens, channels = backbone.output.shape[1:]
     key = {
-        "backbone": config.backbone, "tokens": tokens, "channels": channels,
+        "backbone": config.backbone,
+        "tokens": tokens,
+        "channels": channels,
         "dtype": config.store_dtype,
-    }  # fmt: skip
+    }
     store = embeddings.open_store(folder, key)
     embed.fill(
-        store, frame, encode, size=config.image_size, batch=config.embed_batch,
-        window=config.window_range, nifti_slice=config.nifti_slice, progress=False,
-    )  # fmt: skip
+        store,
+        frame,
+        encode,
+        size=config.image_size,
+        batch=config.embed_batch,
+        window=config.window_range,
+        nifti_slice=config.nifti_slice,
+        progress=False,
+    )
     features = store.view(frame["digest"])
     return Material(frame, features, features.pooled(), config)
 

@@ -105,9 +105,16 @@ class Ledger:
         """The same of `seconds` that were measured already, one number a repeat."""
         low, middle, high = np.quantile(seconds, [0.25, 0.5, 0.75])
         figure = Figure(
-            part, name, float(count / middle), unit, float(count / high), float(count / low),
-            len(seconds), None, ratio_to,
-        )  # fmt: skip
+            part,
+            name,
+            float(count / middle),
+            unit,
+            float(count / high),
+            float(count / low),
+            len(seconds),
+            None,
+            ratio_to,
+        )
         return self.keep(figure)
 
     def add(self, part, name, value, unit, ratio_to=""):

@@ -77,16 +77,7 @@ class Evaluation:
 
 
 def evaluate_scores(
-    labels,
-    scores,
-    decisions,
-    patients,
-    *,
-    resamples,
-    permutations,
-    confidence,
-    seed,
-    strata=None,
+    labels, scores, decisions, patients, *, resamples, permutations, confidence, seed, strata=None
 ):
     """Evaluates scored images.
 
@@ -132,6 +123,30 @@ def evaluate_scores(
         confidence=confidence,
         resamples=resamples,
         auc_within=None if strata is None else auc_within(labels, scores, strata),
+    )
+
+
+def evaluate_frame(frame, config, strata=None):
+    """`evaluate_scores` of a DataFrame with the columns label, score, decision and patient.
+
+    Args:
+        frame: one row an image or pair.
+        config: says bootstrap, permutations, confidence and seed.
+        strata: column that holds the fold of each row, or None.
+
+    Returns:
+        An `Evaluation`.
+    """
+    return evaluate_scores(
+        frame["label"].to_numpy(),
+        frame["score"].to_numpy(),
+        frame["decision"].to_numpy(),
+        frame["patient"].to_numpy(),
+        resamples=config.bootstrap,
+        permutations=config.permutations,
+        confidence=config.confidence,
+        seed=config.seed,
+        strata=None if strata is None else frame[strata].to_numpy(),
     )
 
 

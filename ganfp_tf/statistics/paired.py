@@ -5,18 +5,8 @@ import math
 
 import numpy as np
 
-from ganfp_tf.statistics.intervals import (
-    BLOCK,
-    check_confidence,
-    draw_patients,
-    majority_labels,
-)
-from ganfp_tf.statistics.metrics import (
-    check_binary,
-    check_codes,
-    check_scores,
-    weighted_auc_within,
-)
+from ganfp_tf.statistics.intervals import BLOCK, check_confidence, draw_patients, majority_labels
+from ganfp_tf.statistics.metrics import check_binary, check_codes, check_scores, weighted_auc_within
 
 
 @dataclasses.dataclass(frozen=True)

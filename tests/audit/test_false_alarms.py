@@ -39,10 +39,13 @@ def test_of_the_images_that_are_named_few_are_wrong():
     for _ in range(60):
         scores = rng.normal(size=300)
         scores[:40] += 3.0
-        case, table = scored([
-            (str(i), str(i), "suspect" if i < 100 else "reference", score)
-            for i, score in enumerate(scores)
-        ], fdr=0.2)  # fmt: skip
+        case, table = scored(
+            [
+                (str(i), str(i), "suspect" if i < 100 else "reference", score)
+                for i, score in enumerate(scores)
+            ],
+            fdr=0.2,
+        )
         flagged = metrics.judged_images(case, table)["flagged"].to_numpy()
         wrong.append(flagged[40:].sum() / max(1, flagged.sum()))
         named.append(flagged[:40].sum())
@@ -68,9 +71,12 @@ def test_false_alarms_are_as_rare_as_said(shared_data, tmp_path, capsys, victim_
     """200 halves: the test's level is .05, two standard errors are .031; flags likewise."""
     runs = 200
     config = Config(
-        mode="audit", data=str(shared_data / victim_name), bootstrap=200, permutations=1000,
+        mode="audit",
+        data=str(shared_data / victim_name),
+        bootstrap=200,
+        permutations=1000,
         detectors="fast_stack,fast_mean",
-    )  # fmt: skip
+    )
     case = dataclasses.replace(open_case(config, tmp_path / "run"), kind=kind)
     found = null_audits(case, runs)
     permuted, welch, flagged = (np.array(column) for column in zip(*found, strict=True))

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from ganfp_tf.audit.verdict import HEADLINES, KINDS, gate, judge
 
 CLEAR = {
-    "kind": "reference", "p": 0.001, "auc": 0.72, "auc_low": 0.65, "auc_high": 0.79,
+    "kind": "reference",
+    "p": 0.001,
+    "auc": 0.72,
+    "auc_low": 0.65,
+    "auc_high": 0.79,
     "detectable_auc": 0.6,
-}  # fmt: skip
+}
 NOTHING = {**CLEAR, "p": 0.4, "auc": 0.51, "auc_low": 0.44, "auc_high": 0.58}
 
 
@@ -121,9 +125,16 @@ def test_any_figures_give_one_answer_that_reassures_no_one(
 ):
     low, auc, high = sorted(ends, key=lambda x: -1 if x is None or math.isnan(x) else x)
     verdict = judge(
-        kind=kind, p=p, auc=auc, auc_low=low, auc_high=high, detectable_auc=detectable,
-        failed=[(name, "it did") for name in failed], not_run=not_run, n_flagged=n_flagged,
-    )  # fmt: skip
+        kind=kind,
+        p=p,
+        auc=auc,
+        auc_low=low,
+        auc_high=high,
+        detectable_auc=detectable,
+        failed=[(name, "it did") for name in failed],
+        not_run=not_run,
+        n_flagged=n_flagged,
+    )
     assert verdict.headline == HEADLINES[verdict.code]
     assert verdict.because and verdict.not_shown
     words = all_words(verdict)

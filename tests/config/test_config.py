@@ -97,9 +97,11 @@ def test_both_ends_of_a_range_are_allowed(field):
         if bound is not None:
             # --width is a multiple of --heads, whichever of the two is tried; and so on.
             other = {
-                "heads": {"width": 2048}, "width": {"heads": 1},
-                "members": {"gan_batch": 2}, "gan_batch": {"members": 4096},
-            }.get(field.name, {})  # fmt: skip
+                "heads": {"width": 2048},
+                "width": {"heads": 1},
+                "members": {"gan_batch": 2},
+                "gan_batch": {"members": 4096},
+            }.get(field.name, {})
             assert getattr(Config(**{field.name: bound, **other}), field.name) == bound
 
 
@@ -264,9 +266,7 @@ def test_from_json_names_a_missing_file(tmp_path):
 
 
 # A value other than the default for each setting, where the type alone does not give one.
-OTHER = {
-    "window": "40,400", "heads": 2, "folds": 5, "members": 50, "diffaugment": "color",
-}  # fmt: skip
+OTHER = {"window": "40,400", "heads": 2, "folds": 5, "members": 50, "diffaugment": "color"}
 
 
 def another(field):

@@ -79,8 +79,11 @@ def test_the_command_line_answers_without_tensorflow(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", script, f"--data={tmp_path}", "--distribute=multiworker"],
-        cwd=Path(__file__).parents[2], env={"PATH": ""}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=Path(__file__).parents[2],
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert "TF_CONFIG" in done.stderr
     assert "Traceback" not in done.stderr

@@ -50,14 +50,14 @@ def test_folder_names(name, meaning):
 def test_natural_order():
     names = ["a_10.png", "a_2.png", "a_1b.png", "a_1.png", "b.png", "10.png", "9.png"]
     assert sorted(names, key=layouts.natural_key) == [
-        *("9.png", "10.png", "a_1.png", "a_1b.png", "a_2.png", "a_10.png", "b.png"),
+        *("9.png", "10.png", "a_1.png", "a_1b.png", "a_2.png", "a_10.png", "b.png")
     ]
 
 
 def test_layout_of_2025(tmp_path):
     catalog = load(good_folder(tmp_path, used=11, not_used=3, generated=2))
     assert list(catalog.frame.columns) == [
-        *("path", "name", "role", "label", "patient", "part", "digest", "fast", "height", "width"),
+        *("path", "name", "role", "label", "patient", "part", "digest", "fast", "height", "width")
     ]
     used = catalog.real[catalog.real.label == 1]
     assert list(used["name"]) == [f"real_used_{number}.png" for number in range(1, 12)]

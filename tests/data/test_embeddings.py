@@ -25,8 +25,12 @@ TOKENS, CHANNELS = 2, 3
 
 def key(**changes):
     return {
-        "backbone": "tiny", "dtype": "float16", "tokens": TOKENS, "channels": CHANNELS, **changes,
-    }  # fmt: skip
+        "backbone": "tiny",
+        "dtype": "float16",
+        "tokens": TOKENS,
+        "channels": CHANNELS,
+        **changes,
+    }
 
 
 def digests(count, start=0):

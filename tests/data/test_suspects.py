@@ -51,7 +51,7 @@ def test_three_plain_folders(audit, capsys):
         *("height", "width", "side"),
     ]
     assert frame["name"].tolist() == [
-        *("g_2.png", "g_10.png", "p1_a.png", "p1_b.png", "p2_a.png", "p8_a.png", "p9_a.png"),
+        *("g_2.png", "g_10.png", "p1_a.png", "p1_b.png", "p2_a.png", "p8_a.png", "p9_a.png")
     ]
     assert frame.group.tolist() == ["generated"] * 2 + ["suspect"] * 3 + ["reference"] * 2
     assert frame.side.tolist() == [-1, -1, 1, 1, 1, 0, 0] and frame.side.dtype.kind == "i"
@@ -86,9 +86,11 @@ def test_a_csv_needs_no_roles_and_its_labels_do_not_count(audit, tmp_path):
     (tmp_path / "unused" / "list.csv").write_text("path\np8_a.png\np9_a.png\n")
     catalog = audit(reference="unused/list.csv")
     assert dict(zip(catalog.real["name"], catalog.real.patient, strict=True)) == {
-        "p1_a.png": "y", "p2_a.png": "x", "p8_a.png": "reference/p8_a.png",
+        "p1_a.png": "y",
+        "p2_a.png": "x",
+        "p8_a.png": "reference/p8_a.png",
         "p9_a.png": "reference/p9_a.png",
-    }  # fmt: skip
+    }
     assert catalog.warnings[0].startswith("2 real images have no patient in the manifest")
 
 
@@ -99,8 +101,10 @@ def test_of_a_data_set_each_flag_takes_its_own(audit, tmp_path):
     unused = str(victim / "real_not_used")
     catalog = audit(data=str(victim), suspects=str(victim / "real_used"), reference=unused)
     assert catalog.frame.group.value_counts().to_dict() == {
-        "generated": 4, "suspect": 2, "reference": 3,
-    }  # fmt: skip
+        "generated": 4,
+        "suspect": 2,
+        "reference": 3,
+    }
     rows = [
         ("generated/generated_1.png", "generated", ""),
         ("real_used/real_used_1.png", "real", "1"),
@@ -121,7 +125,7 @@ def test_equal_names_of_one_group_become_paths(audit, tmp_path):
     write(tmp_path / "asked", ["x/p1_a.png", "x/y/z.png", "p8_a.png"], 500)
     catalog = audit()
     assert names(catalog, "suspect") == [
-        *("p1_a.png", "p1_b.png", "p2_a.png", "p8_a.png", "x/p1_a.png", "z.png"),
+        *("p1_a.png", "p1_b.png", "p2_a.png", "p8_a.png", "x/p1_a.png", "z.png")
     ]
     # The same name on the other side is another image of another patient.
     assert names(catalog, "reference") == ["p8_a.png", "p9_a.png"]
@@ -175,7 +179,7 @@ def put(name, data):
         (break_nothing, {"patient_regex": r"^(p)"}, r"Found 0 \(2 of patients of --susp"),
         (break_nothing, {"patient_regex": r"^(p1)"}, "matches nothing in 3 of 5 paths"),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused(audit, tmp_path, spoil, changes, message):
     spoil(tmp_path)
     with pytest.raises(UserError, match=message):

@@ -48,8 +48,10 @@ def test_fit_changes_nothing_and_names_are_those_of_the_detector():
     fixed = Fixed(Counting())
     assert fixed.fit(rows("a"), rows("g"), None) is fixed
     assert (fixed.name, fixed.title, fixed.uses_labels) == (
-        "counting", "counts what it is asked", False,
-    )  # fmt: skip
+        "counting",
+        "counts what it is asked",
+        False,
+    )
     assert np.isfinite(fixed.score(rows("a"), rows("g"), None)).all()
 
 

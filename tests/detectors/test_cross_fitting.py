@@ -14,7 +14,7 @@ from ganfp_tf.detectors.cross_fitting import COLUMNS, cross_fitted_scores
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 
 QUICK = Config(bootstrap=200, permutations=200)
 

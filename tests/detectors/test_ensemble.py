@@ -219,8 +219,9 @@ def test_the_mean_of_z_scores_by_hand():
 def test_the_mean_does_not_count_a_file_twice():
     once, twice = images([0.0, 2.0, 4.0]), images([0.0, 2.0, 4.0, 4.0])
     x = images([1.0])
-    found = [Mean("m", "m", signals()).fit(f, MADE, None).score(x, MADE, None)
-             for f in (once, twice)]  # fmt: skip
+    found = [
+        Mean("m", "m", signals()).fit(f, MADE, None).score(x, MADE, None) for f in (once, twice)
+    ]
     assert found[0] == pytest.approx(found[1])
 
 

@@ -57,9 +57,11 @@ def test_those_without_a_network_are_the_classical_ones():
     assert not {"siamese_random", "nearest_copies", "comparator", "stack"} & set(shown)
     more = parse_detectors("classical", "somewhere")
     assert set(more) - set(shown) == {
-        "shadow_nearest_pixels", "shadow_nearest_blur1", "shadow_nearest_components",
+        "shadow_nearest_pixels",
+        "shadow_nearest_blur1",
+        "shadow_nearest_components",
         "shadow_hits_pixels",
-    }  # fmt: skip
+    }
 
 
 def test_what_needs_shadows_asks_for_them():

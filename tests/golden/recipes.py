@@ -1,11 +1,26 @@
 """What the golden files are made with."""
 
 TRAIN = (
-    "--data=training", "--run_dir=run", "--store_dir=store", "--backbone=tiny", "--weights=none",
-    "--image_size=32", "--cross_attention", "--pairing=nearest", "--folds=2", "--width=16",
-    "--heads=2", "--hidden=8", "--epochs=3", "--steps_per_epoch=4", "--bootstrap=100",
-    "--permutations=100", "--neighbours=4", "--partners=16", "--dropout=0.2",
-)  # fmt: skip
+    "--data=training",
+    "--run_dir=run",
+    "--store_dir=store",
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--cross_attention",
+    "--pairing=nearest",
+    "--folds=2",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=3",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--neighbours=4",
+    "--partners=16",
+    "--dropout=0.2",
+)
 PREDICT = ("--mode=predict", "--run_dir=run", "--data=test", "--store_dir=store")
 PLACE = b"/golden"  # the folder that the runs are in, as their tables have it
 AUDIT = ("--mode=audit", "--run_dir=audit", "--bootstrap=200", "--permutations=200")
@@ -26,8 +41,9 @@ def networks():
     }
     made = {}
     for name, settings in kinds.items():
-        config = Config(backbone="tiny", weights="none", image_size=32, width=16, heads=2,
-                        hidden=8, **settings)  # fmt: skip
+        config = Config(
+            backbone="tiny", weights="none", image_size=32, width=16, heads=2, hidden=8, **settings
+        )
         keras.utils.set_random_seed(3)
         made[name] = siamese.build_networks(config, make_backbone(config)[0]).siamese()
     return made

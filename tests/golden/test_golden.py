@@ -77,8 +77,10 @@ def test_the_audit_of_the_demo_is_the_same(tmp_path, monkeypatch):
     found = pd.read_csv("audit/scores.csv", keep_default_na=False)
     wanted = pd.read_csv(HERE / "scores.csv", keep_default_na=False)
     pd.testing.assert_frame_equal(found, wanted, rtol=1e-6, atol=1e-9)
-    found, wanted = (json.loads(path.read_text()) for path in
-                     (tmp_path / "audit/audit.json", HERE / "audit.json"))  # fmt: skip
+    found, wanted = (
+        json.loads(path.read_text())
+        for path in (tmp_path / "audit/audit.json", HERE / "audit.json")
+    )
     assert _alike(found, wanted, "audit.json")
 
 

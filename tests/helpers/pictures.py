@@ -32,9 +32,16 @@ class Pictures:
         if patients is None:
             patients = names if role == "real" else ""
         return pd.DataFrame(
-            {"path": names, "name": names, "role": role, "label": -1, "part": "",
-             "digest": digests, "patient": patients}
-        )  # fmt: skip
+            {
+                "path": names,
+                "name": names,
+                "role": role,
+                "label": -1,
+                "part": "",
+                "digest": digests,
+                "patient": patients,
+            }
+        )
 
 
 def scenes(rng, count, side=32, grain=2.0):

@@ -52,9 +52,12 @@ def scored(rows, *, kind="labelled", names=("nearest_pixels", "blind_pixels"), *
     rows = [(*row, *(0, "all")[len(row) - 4 :]) for row in rows]
     frame = pd.DataFrame(rows, columns=columns)
     real = frame[["name", "patient", "group"]].assign(
-        path=frame["name"], digest=frame["name"], role="real", part="",
+        path=frame["name"],
+        digest=frame["name"],
+        role="real",
+        part="",
         label=(frame["group"] == "suspect").astype(int),
-    )  # fmt: skip
+    )
     catalog = Catalog(real, pd.DataFrame(columns=["path", "reason"]), ())
     config = Config(**{**QUICK, **settings})
     case = Case(kind, catalog, real, real.iloc[:0], tuple(names), config, pathlib.Path("nowhere"))
@@ -105,10 +108,14 @@ def write_patients(root, used, unused, *, per_patient=1, both=0, copies=2, side=
     rows = ["path,role,label,patient"]
     for stem, images, label, people in (
         ("used", members, 1, [f"u{i // per_patient}" for i in range(len(members))]),
-        ("other", pictures[len(members) :], 0,
-         [f"n{i // per_patient}" for i in range(unused * per_patient)]),
+        (
+            "other",
+            pictures[len(members) :],
+            0,
+            [f"n{i // per_patient}" for i in range(unused * per_patient)],
+        ),
         ("alike", alike, 0, [f"u{i // 2}" for i in range(len(alike))]),
-    ):  # fmt: skip
+    ):
         names = write(root, images, stem) if len(images) else []
         rows += [f"{n},real,{label},{p}" for n, p in zip(names, people, strict=True)]
     rows += [f"{name},generated,," for name in write(root, made, "made")]

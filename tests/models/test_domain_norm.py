@@ -26,9 +26,8 @@ def apart(request, backbone):
             random(16, 32, seed=seed), 1 + np.square(random(16, 32, seed=seed + 2))
         )
     comparator = siamese.build_comparator(
-        encoder.output.shape[1:], cross_attention=request.param, heads=2, hidden=5,
-        domain_norm=True,
-    )  # fmt: skip
+        encoder.output.shape[1:], cross_attention=request.param, heads=2, hidden=5, domain_norm=True
+    )
     return encoder, head, comparator
 
 
@@ -88,8 +87,9 @@ def test_domains_apart_by_hand():
 def test_domains_apart_come_back_from_a_file(apart, tmp_path, what):
     encoder, _, comparator = apart
     build, shape = {
-        "siamese": (siamese.build_siamese, (2,)), "trainer": (siamese.build_trainer, (1, 2)),
-    }[what]  # fmt: skip
+        "siamese": (siamese.build_siamese, (2,)),
+        "trainer": (siamese.build_trainer, (1, 2)),
+    }[what]
     model = build(encoder, comparator)
     inputs = {"real": pixels(*shape), "generated": pixels(*shape, seed=1)}
     model.save(tmp_path / "model.keras")

@@ -169,8 +169,11 @@ def test_swapping_the_images_swaps_the_outputs():
     new_a, new_b, map_ab, map_ba = layer((a, b), return_attention_scores=True)
     swapped_b, swapped_a, swapped_ba, swapped_ab = layer((b, a), return_attention_scores=True)
     for one, other in [
-        (new_a, swapped_a), (new_b, swapped_b), (map_ab, swapped_ab), (map_ba, swapped_ba),
-    ]:  # fmt: skip
+        (new_a, swapped_a),
+        (new_b, swapped_b),
+        (map_ab, swapped_ab),
+        (map_ba, swapped_ba),
+    ]:
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 

@@ -41,8 +41,10 @@ def folders(victim, tmp_path_factory):
     """The victim's images without labels: generated, suspects and reference, plain folders."""
     root = tmp_path_factory.mktemp("folders")
     for name, source in (
-        ("generated", "generated"), ("suspects", "real_used"), ("reference", "real_not_used")
-    ):  # fmt: skip
+        ("generated", "generated"),
+        ("suspects", "real_used"),
+        ("reference", "real_not_used"),
+    ):
         shutil.copytree(victim[0] / source, root / f"{name}_images")
     return root
 
@@ -68,9 +70,16 @@ def test_planted_copies_are_evidence_and_all_files_are_there(labelled):
 def test_every_control_was_run(labelled):
     controls = {row["name"]: row for row in read(labelled)["controls"]}
     assert set(controls) == {
-        "members", "non_members", "blind_distance", "blind_classifier", "unrelated",
-        "stand_in_sees", "planted_1", "planted_5", "planted_20",
-    }  # fmt: skip
+        "members",
+        "non_members",
+        "blind_distance",
+        "blind_classifier",
+        "unrelated",
+        "stand_in_sees",
+        "planted_1",
+        "planted_5",
+        "planted_20",
+    }
     assert controls["planted_20"]["passed"]
     # 5 % of 90 generated images are 4 copies.
     assert controls["planted_5"]["passed"] is None and "Not run" in controls["planted_5"]["found"]
@@ -108,10 +117,14 @@ def test_gates(labelled, victim, capsys):
 
 
 def test_against_a_reference(folders, tmp_path):
-    words = [f"--{flag}={folders / name}" for flag, name in (
-        ("data", "generated_images"), ("suspects", "suspects_images"),
-        ("reference", "reference_images"),
-    )]  # fmt: skip
+    words = [
+        f"--{flag}={folders / name}"
+        for flag, name in (
+            ("data", "generated_images"),
+            ("suspects", "suspects_images"),
+            ("reference", "reference_images"),
+        )
+    ]
     assert audit(*words, f"--run_dir={tmp_path}", DETECTORS) == 0
     found = read(tmp_path)
     assert found["question"]["kind"] == "reference" and found["question"]["lost"]

@@ -13,21 +13,42 @@ from ganfp_tf.runs import child_process
 from main import main
 
 SIAMESE = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-    "--hidden=8", "--epochs=1", "--steps_per_epoch=2", "--bootstrap=100", "--permutations=100",
-    "--folds=3", "--notensorboard",
-)  # fmt: skip
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=1",
+    "--steps_per_epoch=2",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--folds=3",
+    "--notensorboard",
+)
 GRID = (
-    "--mode=simulate", "--grid=members=10,12;seed=0", "--size=32", "--slices=1",
-    "--non_members=10", "--generated=20", "--channels=4", "--latent=8", "--steps=2",
-    "--gan_batch=4", "--unrelated",
-)  # fmt: skip
+    "--mode=simulate",
+    "--grid=members=10,12;seed=0",
+    "--size=32",
+    "--slices=1",
+    "--non_members=10",
+    "--generated=20",
+    "--channels=4",
+    "--latent=8",
+    "--steps=2",
+    "--gan_batch=4",
+    "--unrelated",
+)
 
 
 DETECTORS = (
-    "nearest_pixels", "calibrated_pixels", "hits_pixels", "siamese_random", "siamese_nearest",
+    "nearest_pixels",
+    "calibrated_pixels",
+    "hits_pixels",
+    "siamese_random",
+    "siamese_nearest",
     "blind_pixels",
-)  # fmt: skip
+)
 
 
 def ganfp(*words):
@@ -36,9 +57,13 @@ def ganfp(*words):
 
 def test_classical_ones_and_runs_on_one_data_set(victim, tmp_path, capsys, in_this_process):
     words = (
-        "--mode=benchmark", *SIAMESE, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
-        f"--store_dir={tmp_path / 'store'}", f"--detectors={','.join(DETECTORS)}",
-    )  # fmt: skip
+        "--mode=benchmark",
+        *SIAMESE,
+        f"--data={victim[0]}",
+        f"--run_dir={tmp_path / 'run'}",
+        f"--store_dir={tmp_path / 'store'}",
+        f"--detectors={','.join(DETECTORS)}",
+    )
     assert ganfp(*words) == 0
     assert in_this_process == ["siamese_random", "siamese_nearest"]
     out = capsys.readouterr().out
@@ -67,10 +92,14 @@ def test_classical_ones_and_runs_on_one_data_set(victim, tmp_path, capsys, in_th
 
 def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
     words = (
-        *GRID, f"--run_dir={tmp_path / 'run'}", f"--phantom_dir={tmp_path / 'phantoms'}",
-        "--detectors=nearest_pixels,blind_pixels", "--bootstrap=100", "--permutations=100",
+        *GRID,
+        f"--run_dir={tmp_path / 'run'}",
+        f"--phantom_dir={tmp_path / 'phantoms'}",
+        "--detectors=nearest_pixels,blind_pixels",
+        "--bootstrap=100",
+        "--permutations=100",
         "--folds=3",
-    )  # fmt: skip
+    )
     well = child_process.run
     with pytest.MonkeyPatch.context() as patch:
 
@@ -102,9 +131,14 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
     # A victim is a data set of its own, which its victim.json describes.
     place = tmp_path / "run" / "victims" / "phantom-dcgan-n10-s0"
     code = ganfp(
-        "--mode=benchmark", f"--data={place}", "--detectors=hits_pixels", "--bootstrap=100",
-        "--permutations=100", "--folds=3", f"--run_dir={tmp_path / 'one'}",
-    )  # fmt: skip
+        "--mode=benchmark",
+        f"--data={place}",
+        "--detectors=hits_pixels",
+        "--bootstrap=100",
+        "--permutations=100",
+        "--folds=3",
+        f"--run_dir={tmp_path / 'one'}",
+    )
     assert code == 0
     one = pd.read_csv(tmp_path / "one" / "benchmark.csv")
     assert one.victim.tolist() == ["phantom-dcgan-n10-s0"] * 2
@@ -133,10 +167,16 @@ def test_a_folder_of_another_mode_is_refused(victim, tmp_path, capsys):
 def test_a_siamese_run_of_a_grid_is_a_run_that_its_process_accepts(tmp_path, monkeypatch):
     """What decides victims, folders of phantoms included, goes with simulations alone."""
     given = {
-        "mode": "simulate", "grid": "seed=0", "members": 20, "phantom_dir": "elsewhere",
-        "steps": 7, "detectors": "siamese_nearest", "overwrite": True, "backbone": "tiny",
+        "mode": "simulate",
+        "grid": "seed=0",
+        "members": 20,
+        "phantom_dir": "elsewhere",
+        "steps": 7,
+        "detectors": "siamese_nearest",
+        "overwrite": True,
+        "backbone": "tiny",
         "epochs": 3,
-    }  # fmt: skip
+    }
     asked = []
 
     def once(config, place, result, title):

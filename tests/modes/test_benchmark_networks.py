@@ -14,9 +14,15 @@ from ganfp_tf.siamese import copy_training
 from main import main
 
 QUICK = (
-    "--mode=benchmark", "--bootstrap=100", "--permutations=100", "--folds=3", "--copy_steps=8",
-    "--copy_block=4", "--copy_blocks=2", "--fold_seeds=2",
-)  # fmt: skip
+    "--mode=benchmark",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--folds=3",
+    "--copy_steps=8",
+    "--copy_block=4",
+    "--copy_blocks=2",
+    "--fold_seeds=2",
+)
 NETWORKS = ("calibrated_pixels", "nearest_copies", "comparator", "stack")
 
 
@@ -40,8 +46,7 @@ def test_networks_and_a_stack(victim, tmp_path, capsys, monkeypatch):
         return train(*args, **kwargs)
 
     monkeypatch.setattr(copy_training, "train", counted)
-    words = (*QUICK, f"--detectors={','.join(NETWORKS)}", f"--data={victim[0]}",
-             f"--run_dir={run}")  # fmt: skip
+    words = (*QUICK, f"--detectors={','.join(NETWORKS)}", f"--data={victim[0]}", f"--run_dir={run}")
     assert ganfp(*words) == 0
     # All of them ask for the same network.
     (folder,) = trainings

@@ -10,10 +10,21 @@ from ganfp_tf.siamese import candidates
 from main import main
 
 SMALL = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=8", "--heads=2",
-    "--hidden=8", "--epochs=1", "--steps_per_epoch=4", "--bootstrap=100", "--permutations=100",
-    "--cross_attention", "--notensorboard", "--nosaved_model", "--candidates=3",
-)  # fmt: skip
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=8",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=1",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--cross_attention",
+    "--notensorboard",
+    "--nosaved_model",
+    "--candidates=3",
+)
 
 
 def ganfp(*words):

@@ -12,10 +12,20 @@ from ganfp_tf.runs import child_process
 from main import main
 
 SMALL = (
-    "--mode=compare", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-    "--hidden=8", "--epochs=2", "--steps_per_epoch=4", "--bootstrap=100", "--permutations=100",
-    "--neighbours=4", "--partners=16", "--notensorboard",
-)  # fmt: skip
+    "--mode=compare",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=2",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--neighbours=4",
+    "--partners=16",
+    "--notensorboard",
+)
 
 
 def ganfp(*words):
@@ -25,9 +35,12 @@ def ganfp(*words):
 
 def words(victim, folder, *more):
     return (
-        *SMALL, f"--data={victim[0]}", f"--run_dir={folder / 'run'}",
-        f"--store_dir={folder / 'store'}", *more,
-    )  # fmt: skip
+        *SMALL,
+        f"--data={victim[0]}",
+        f"--run_dir={folder / 'run'}",
+        f"--store_dir={folder / 'store'}",
+        *more,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +54,30 @@ def compared(victim, tmp_path_factory):
 def test_it_writes_a_table_as_csv_markdown_and_html(compared):
     run = compared / "run"
     for name in (
-        "comparison.csv", "comparison.md", "comparison.html", "figures/comparison_auc.png",
-        "figures/comparison_pairs.png", "config.json", "images.csv", "systems/tiny.log",
+        "comparison.csv",
+        "comparison.md",
+        "comparison.html",
+        "figures/comparison_auc.png",
+        "figures/comparison_pairs.png",
+        "config.json",
+        "images.csv",
+        "systems/tiny.log",
         "systems/tiny_ca/evaluation.json",
-    ):  # fmt: skip
+    ):
         assert (run / name).exists(), name
     assert not list(run.rglob(".tmp-*"))
     assert not (run / "systems" / "tiny" / "saved_model").exists()
     text = (run / "comparison.md").read_text()
     page = html.unescape((run / "comparison.html").read_text())
-    for part in ("tiny + CA", "random (seed 0)", "RANDOM WEIGHTS", "The paper's Table 1, checked",
-                 "0.5902", "Cost", "Method and limits"):  # fmt: skip
+    for part in (
+        "tiny + CA",
+        "random (seed 0)",
+        "RANDOM WEIGHTS",
+        "The paper's Table 1, checked",
+        "0.5902",
+        "Cost",
+        "Method and limits",
+    ):
         assert part in text and part in page, part
 
 
@@ -61,8 +87,11 @@ def test_both_systems_have_the_same_splits_and_the_figures_of_their_runs(compare
     assert splits[0] == splits[1]
     frame = pd.read_csv(run / "comparison.csv")
     assert set(frame["level"]) == {
-        "pairs_test", "images_test", "images_cross_fitted", "images_train",
-    }  # fmt: skip
+        "pairs_test",
+        "images_test",
+        "images_cross_fitted",
+        "images_train",
+    }
     for name in ("tiny", "tiny_ca"):
         evaluation = json.loads((run / "systems" / name / "evaluation.json").read_text())
         crossed = evaluation["levels"]["images_cross_fitted"]["metrics"]
@@ -74,8 +103,9 @@ def test_both_systems_have_the_same_splits_and_the_figures_of_their_runs(compare
         assert line["cross_attention"] == (name == "tiny_ca")
     # The second system finds the features of the first in the store.
     assert frame.groupby("system")["embedded_images"].first().to_dict() == {
-        "tiny": 120, "tiny_ca": 0,
-    }  # fmt: skip
+        "tiny": 120,
+        "tiny_ca": 0,
+    }
     assert line["parameters"] > line["trained_parameters"] > 0
 
 
@@ -102,10 +132,16 @@ def test_ablations(victim, tmp_path, in_this_process):
     assert ganfp(*words(victim, tmp_path, "--systems=tiny,tiny_ca", "--ablate")) == 0
     # "Without cross-attention" is tiny, which has been run.
     assert in_this_process == [
-        "tiny", "tiny_ca", "tiny_ca-similarity_dot", "tiny_ca-similarity_difference",
-        "tiny_ca-pairing_nearest", "tiny_ca-seed_1", "tiny_ca-seed_2", "tiny_ca-seed_3",
+        "tiny",
+        "tiny_ca",
+        "tiny_ca-similarity_dot",
+        "tiny_ca-similarity_difference",
+        "tiny_ca-pairing_nearest",
+        "tiny_ca-seed_1",
+        "tiny_ca-seed_2",
+        "tiny_ca-seed_3",
         "tiny_ca-seed_4",
-    ]  # fmt: skip
+    ]
     run = tmp_path / "run"
     frame = pd.read_csv(run / "comparison.csv")
     tested = frame[frame["level"] == "images_test"].set_index("system")

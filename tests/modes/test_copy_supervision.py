@@ -14,13 +14,26 @@ from ganfp_tf.statistics.metrics import auc
 from main import main
 
 SMALL = (
-    "--backbone=compact", "--weights=none", "--finetune=all", "--image_size=32", "--width=16",
-    "--heads=2", "--hidden=8", "--partners=8", "--bootstrap=100", "--permutations=100",
-)  # fmt: skip
+    "--backbone=compact",
+    "--weights=none",
+    "--finetune=all",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--partners=8",
+    "--bootstrap=100",
+    "--permutations=100",
+)
 COPY = (
-    *SMALL, "--supervision=copy", "--copy_steps=20", "--copy_block=4", "--copy_blocks=2",
-    "--folds=2", "--cross_attention",
-)  # fmt: skip
+    *SMALL,
+    "--supervision=copy",
+    "--copy_steps=20",
+    "--copy_block=4",
+    "--copy_blocks=2",
+    "--folds=2",
+    "--cross_attention",
+)
 KEPT = ("scores.csv", "evaluation.json")
 
 
@@ -58,10 +71,17 @@ def trained(victim, store, tmp_path_factory):
 
 def test_the_run_folder(trained):
     for name in (
-        "model.keras", "model.json", "copies/entry.keras", "copies/comparator.keras",
-        "copies/history.csv", "splits/main/reference.npz", "splits/main/weights.json",
-        "splits/fold_1/decision.json", "figures/training.png", "tensorboard/copies",
-    ):  # fmt: skip
+        "model.keras",
+        "model.json",
+        "copies/entry.keras",
+        "copies/comparator.keras",
+        "copies/history.csv",
+        "splits/main/reference.npz",
+        "splits/main/weights.json",
+        "splits/fold_1/decision.json",
+        "figures/training.png",
+        "tensorboard/copies",
+    ):
         assert (trained / name).exists(), name
     assert not list(trained.rglob(".tmp-*"))
     history = pd.read_csv(trained / "copies" / "history.csv")
@@ -198,9 +218,16 @@ def test_attribution_trains(victim, store, tmp_path):
     run = tmp_path / "run"
     words = (f"--data={victim[0]}", f"--run_dir={run}", f"--store_dir={store}")
     code = ganfp(
-        *SMALL, *words, "--supervision=attribution", "--backbone=tiny", "--finetune=none",
-        "--epochs=2", "--steps_per_epoch=4", "--nosaved_model", "--notensorboard",
-    )  # fmt: skip
+        *SMALL,
+        *words,
+        "--supervision=attribution",
+        "--backbone=tiny",
+        "--finetune=none",
+        "--epochs=2",
+        "--steps_per_epoch=4",
+        "--nosaved_model",
+        "--notensorboard",
+    )
     assert code == 0
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert evaluation["supervision"] == "attribution"

@@ -16,11 +16,22 @@ from ganfp_tf.siamese import networks
 from main import main
 
 SMALL = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=8", "--heads=2",
-    "--hidden=8", "--epochs=1", "--steps_per_epoch=4", "--bootstrap=100", "--permutations=100",
-    "--neighbours=4", "--partners=16", "--pairing=nearest", "--notensorboard",
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=8",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=1",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--neighbours=4",
+    "--partners=16",
+    "--pairing=nearest",
+    "--notensorboard",
     "--store_dtype=float32",
-)  # fmt: skip
+)
 
 
 def ganfp(*words):
@@ -41,9 +52,12 @@ def trained(request, victim, tmp_path_factory):
     """A run with both flags, or one of them: `(run folder, store folder)`."""
     folder = tmp_path_factory.mktemp("run")
     code = ganfp(
-        *SMALL, *request.param, f"--data={victim[0]}", f"--run_dir={folder / 'run'}",
+        *SMALL,
+        *request.param,
+        f"--data={victim[0]}",
+        f"--run_dir={folder / 'run'}",
         f"--store_dir={folder / 'store'}",
-    )  # fmt: skip
+    )
     assert code == 0
     return folder / "run", folder / "store"
 
@@ -96,9 +110,10 @@ def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
 
 def test_predict_and_export_again(trained, victim):
     run, store = trained
-    assert ganfp(
-        "--mode=predict", f"--run_dir={run}", f"--store_dir={store}", f"--data={victim[1]}"
-    ) == 0  # fmt: skip
+    assert (
+        ganfp("--mode=predict", f"--run_dir={run}", f"--store_dir={store}", f"--data={victim[1]}")
+        == 0
+    )
     predictions = pd.read_csv(run / "predictions.csv")
     assert len(predictions) == 8 and predictions["probability"].between(0, 1).all()
     before = (run / "saved_model/saved_model.pb").stat().st_mtime_ns

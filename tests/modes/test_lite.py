@@ -22,10 +22,18 @@ pytest.importorskip(
 )
 
 SMALL = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-    "--hidden=8", "--bootstrap=100", "--permutations=100", "--partners=16", "--notensorboard",
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--partners=16",
+    "--notensorboard",
     "--nosaved_model",
-)  # fmt: skip
+)
 LABELLED = ("--epochs=1", "--steps_per_epoch=2", "--neighbours=4")
 RUNS = {
     "baseline": LABELLED,
@@ -52,9 +60,12 @@ def trained(request, victim, tmp_path_factory):
     """`(name of the case, run folder)`."""
     folder = tmp_path_factory.mktemp("lite")
     code = ganfp(
-        *SMALL, *RUNS[request.param], f"--data={victim[0]}", f"--run_dir={folder / 'run'}",
+        *SMALL,
+        *RUNS[request.param],
+        f"--data={victim[0]}",
+        f"--run_dir={folder / 'run'}",
         f"--store_dir={folder / 'store'}",
-    )  # fmt: skip
+    )
     assert code == 0
     return request.param, folder / "run"
 

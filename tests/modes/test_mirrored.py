@@ -27,16 +27,31 @@ for flags in json.loads(sys.argv[1]):
 def train(victim, tmp_path, runs):
     """Trains the runs, dict name -> further flags, one after another on two logical devices."""
     shared = [
-        f"--data={victim[0]}", f"--store_dir={tmp_path / 'store'}", "--backbone=tiny",
-        "--weights=none", "--image_size=32", "--width=16", "--heads=2", "--hidden=8", "--epochs=2",
-        "--steps_per_epoch=6", "--bootstrap=100", "--permutations=100", "--cross_attention",
-        "--dropout=0", "--blocks=2", "--notensorboard",
-    ]  # fmt: skip
+        f"--data={victim[0]}",
+        f"--store_dir={tmp_path / 'store'}",
+        "--backbone=tiny",
+        "--weights=none",
+        "--image_size=32",
+        "--width=16",
+        "--heads=2",
+        "--hidden=8",
+        "--epochs=2",
+        "--steps_per_epoch=6",
+        "--bootstrap=100",
+        "--permutations=100",
+        "--cross_attention",
+        "--dropout=0",
+        "--blocks=2",
+        "--notensorboard",
+    ]
     commands = [[*shared, f"--run_dir={tmp_path / name}", *flags] for name, flags in runs.items()]
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(commands)],
-        cwd=ROOT, capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
 
 
 CASES = {

@@ -10,10 +10,19 @@ import pytest
 from main import main
 
 SMALL = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-    "--hidden=8", "--epochs=2", "--steps_per_epoch=4", "--bootstrap=100", "--permutations=100",
-    "--neighbours=4", "--partners=16",
-)  # fmt: skip
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=2",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--neighbours=4",
+    "--partners=16",
+)
 
 
 def ganfp(*words):
@@ -26,9 +35,14 @@ def trained(victim, tmp_path_factory):
     """A run with folds, cross-attention and pairing nearest: `(run folder, store folder)`."""
     folder = tmp_path_factory.mktemp("run")
     code = ganfp(
-        *SMALL, f"--data={victim[0]}", "--cross_attention", "--pairing=nearest", "--folds=3",
-        f"--run_dir={folder / 'run'}", f"--store_dir={folder / 'store'}",
-    )  # fmt: skip
+        *SMALL,
+        f"--data={victim[0]}",
+        "--cross_attention",
+        "--pairing=nearest",
+        "--folds=3",
+        f"--run_dir={folder / 'run'}",
+        f"--store_dir={folder / 'store'}",
+    )
     assert code == 0
     return folder / "run", folder / "store"
 
@@ -36,12 +50,24 @@ def trained(victim, tmp_path_factory):
 def test_train_fills_the_run_folder(trained):
     run, _ = trained
     for name in (
-        "config.json", "environment.json", "weights.json", "images.csv", "splits.csv", "scores.csv",
-        "evaluation.json", "model.keras", "saved_model/saved_model.pb", "tensorboard/main",
-        "splits/main/history.csv", "splits/fold_2/decision.json", "figures/test_roc.png",
-        "figures/test_scores.png", "figures/test_confusion.png", "figures/cross_fitted_roc.png",
+        "config.json",
+        "environment.json",
+        "weights.json",
+        "images.csv",
+        "splits.csv",
+        "scores.csv",
+        "evaluation.json",
+        "model.keras",
+        "saved_model/saved_model.pb",
+        "tensorboard/main",
+        "splits/main/history.csv",
+        "splits/fold_2/decision.json",
+        "figures/test_roc.png",
+        "figures/test_scores.png",
+        "figures/test_confusion.png",
+        "figures/cross_fitted_roc.png",
         "figures/training.png",
-    ):  # fmt: skip
+    ):
         assert (run / name).exists(), name
     assert not list(run.rglob(".tmp-*"))
 
@@ -85,10 +111,18 @@ def test_evaluate_alone_gives_the_same(trained, capsys):
 def test_the_same_command_does_nothing_twice(trained, victim, capsys):
     run, store = trained
     before = (run / "splits/main/checkpoints/last.npz").stat().st_mtime_ns
-    assert ganfp(
-        *SMALL, f"--data={victim[0]}", "--cross_attention", "--pairing=nearest", "--folds=3",
-        f"--run_dir={run}", f"--store_dir={store}",
-    ) == 0  # fmt: skip
+    assert (
+        ganfp(
+            *SMALL,
+            f"--data={victim[0]}",
+            "--cross_attention",
+            "--pairing=nearest",
+            "--folds=3",
+            f"--run_dir={run}",
+            f"--store_dir={store}",
+        )
+        == 0
+    )
     assert (run / "splits/main/checkpoints/last.npz").stat().st_mtime_ns == before
     assert "embeddings: 0 computed" in capsys.readouterr().out
 
@@ -97,10 +131,16 @@ def test_the_same_command_does_nothing_twice(trained, victim, capsys):
 def test_predict_and_score(trained, victim, year, tmp_path, capsys):
     run, store = trained
     _, test, truth = victim
-    assert ganfp(
-        "--mode=predict", f"--run_dir={run}", f"--store_dir={store}", f"--data={test}",
-        f"--submission={year}",
-    ) == 0  # fmt: skip
+    assert (
+        ganfp(
+            "--mode=predict",
+            f"--run_dir={run}",
+            f"--store_dir={store}",
+            f"--data={test}",
+            f"--submission={year}",
+        )
+        == 0
+    )
     assert "What they are worth" in capsys.readouterr().out
     predictions = pd.read_csv(run / "predictions.csv")
     assert list(predictions.name) == [f"real_unknown_{i}.png" for i in range(1, 9)]
@@ -144,9 +184,13 @@ def test_export_again(trained):
 def test_every_choice_trains(flags, victim, tmp_path):
     run = tmp_path / "run"
     code = ganfp(
-        *SMALL, "--epochs=1", f"--data={victim[0]}", f"--run_dir={run}",
-        f"--store_dir={tmp_path / 'store'}", *flags,
-    )  # fmt: skip
+        *SMALL,
+        "--epochs=1",
+        f"--data={victim[0]}",
+        f"--run_dir={run}",
+        f"--store_dir={tmp_path / 'store'}",
+        *flags,
+    )
     assert code == 0
     assert (run / "saved_model/saved_model.pb").exists()
     assert (run / "tensorboard").exists() == ("--notensorboard" not in flags)
@@ -157,10 +201,15 @@ def test_every_choice_trains(flags, victim, tmp_path):
 def test_config_json_reproduces_a_run(trained, victim, tmp_path):
     run, store = trained
     again = tmp_path / "again"
-    assert ganfp(
-        f"--config_json={run / 'config.json'}", "--overwrite", f"--run_dir={again}",
-        f"--store_dir={store}",
-    ) == 0  # fmt: skip
+    assert (
+        ganfp(
+            f"--config_json={run / 'config.json'}",
+            "--overwrite",
+            f"--run_dir={again}",
+            f"--store_dir={store}",
+        )
+        == 0
+    )
     assert (again / "scores.csv").read_bytes() == (run / "scores.csv").read_bytes()
     assert (again / "splits.csv").read_bytes() == (run / "splits.csv").read_bytes()
 
@@ -173,15 +222,19 @@ def test_a_non_finite_loss_stops_the_run(victim, tmp_path, monkeypatch, capsys):
     def with_broken_loss(trainer, config):
         compile_trainer(trainer, config)
         trainer.compile(
-            optimizer=trainer.optimizer, loss=lambda y, logits: (logits - logits) / 0.0 * y,
+            optimizer=trainer.optimizer,
+            loss=lambda y, logits: (logits - logits) / 0.0 * y,
             metrics=[],
-        )  # fmt: skip
+        )
 
     monkeypatch.setattr(training, "compile_trainer", with_broken_loss)
     code = ganfp(
-        *SMALL, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
-        f"--store_dir={tmp_path / 'store'}", "--notensorboard",
-    )  # fmt: skip
+        *SMALL,
+        f"--data={victim[0]}",
+        f"--run_dir={tmp_path / 'run'}",
+        f"--store_dir={tmp_path / 'store'}",
+        "--notensorboard",
+    )
     assert code == 2
     assert "the loss became nan in epoch 1, step 1" in capsys.readouterr().err
 
@@ -206,17 +259,25 @@ def test_a_changed_image_is_noticed(victim, tmp_path, capsys):
 
 def test_the_smoke_configuration_runs(victim, tmp_path):
     config = pathlib.Path(__file__).parents[2] / "configs" / "smoke.cfg"
-    assert ganfp(
-        f"--flagfile={config}", f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}",
-        f"--store_dir={tmp_path / 'store'}",
-    ) == 0  # fmt: skip
+    assert (
+        ganfp(
+            f"--flagfile={config}",
+            f"--data={victim[0]}",
+            f"--run_dir={tmp_path / 'run'}",
+            f"--store_dir={tmp_path / 'store'}",
+        )
+        == 0
+    )
 
 
 def test_other_weights_than_the_runs_are_refused(victim, tmp_path, capsys):
     flags = [
-        *SMALL, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}", "--notensorboard",
+        *SMALL,
+        f"--data={victim[0]}",
+        f"--run_dir={tmp_path / 'run'}",
+        "--notensorboard",
         f"--store_dir={tmp_path / 'store'}",
-    ]  # fmt: skip
+    ]
     assert ganfp(*flags) == 0
     weights = tmp_path / "run/weights.json"
     facts = json.loads(weights.read_text())

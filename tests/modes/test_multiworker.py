@@ -15,10 +15,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2", "--hidden=8",
-    "--bootstrap=100", "--permutations=100", "--cross_attention", "--dropout=0", "--blocks=2",
-    "--nosaved_model", "--notensorboard",
-]  # fmt: skip
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--cross_attention",
+    "--dropout=0",
+    "--blocks=2",
+    "--nosaved_model",
+    "--notensorboard",
+]
 
 
 def start(folders, *flags):
@@ -32,15 +42,24 @@ def start(folders, *flags):
     for index, folder in enumerate(folders):
         task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
         command = [
-            sys.executable, "main.py", *SMALL, *flags, "--distribute=multiworker",
-            f"--run_dir={folder / 'run'}", f"--store_dir={folder / 'store'}",
-        ]  # fmt: skip
+            sys.executable,
+            "main.py",
+            *SMALL,
+            *flags,
+            "--distribute=multiworker",
+            f"--run_dir={folder / 'run'}",
+            f"--store_dir={folder / 'store'}",
+        ]
         workers.append(
             subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | {"TF_CONFIG": json.dumps(task)}, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                command,
+                cwd=ROOT,
+                env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
-        )  # fmt: skip
+        )
     return workers
 
 
@@ -73,11 +92,18 @@ def trained(victim, tmp_path_factory):
     assert [code for code, _, _ in workers] == [0, 0], workers
     one = subprocess.run(
         [
-            sys.executable, "main.py", *SMALL, *flags, f"--run_dir={folder / 'one/run'}",
+            sys.executable,
+            "main.py",
+            *SMALL,
+            *flags,
+            f"--run_dir={folder / 'one/run'}",
             f"--store_dir={folder / 'chief/store'}",
         ],
-        cwd=ROOT, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert one.returncode == 0, one.stderr
     return folder, workers
 
@@ -151,9 +177,16 @@ def test_workers_with_other_settings_are_refused(victim, tmp_path):
     for index, place in enumerate(places):
         task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
         command = [
-            sys.executable, "-c", odd, json.dumps(task), *SMALL, f"--data={victim[0]}",
-            "--distribute=multiworker", f"--run_dir={place}", f"--epochs={2 + index}",
-        ]  # fmt: skip
+            sys.executable,
+            "-c",
+            odd,
+            json.dumps(task),
+            *SMALL,
+            f"--data={victim[0]}",
+            "--distribute=multiworker",
+            f"--run_dir={place}",
+            f"--epochs={2 + index}",
+        ]
         workers.append(
             subprocess.Popen(
                 command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -15,16 +15,34 @@ ROOT = Path(__file__).parents[2]
 
 def start(victim, run, store, *flags):
     command = [
-        sys.executable, "main.py", f"--data={victim[0]}", f"--run_dir={run}",
-        f"--store_dir={store}", "--backbone=tiny", "--weights=none", "--image_size=32",
-        "--width=16", "--heads=2", "--hidden=8", "--epochs=6", "--steps_per_epoch=30",
-        "--bootstrap=100", "--permutations=100", "--cross_attention", "--dropout=0.3",
-        "--notensorboard", *flags,
-    ]  # fmt: skip
+        sys.executable,
+        "main.py",
+        f"--data={victim[0]}",
+        f"--run_dir={run}",
+        f"--store_dir={store}",
+        "--backbone=tiny",
+        "--weights=none",
+        "--image_size=32",
+        "--width=16",
+        "--heads=2",
+        "--hidden=8",
+        "--epochs=6",
+        "--steps_per_epoch=30",
+        "--bootstrap=100",
+        "--permutations=100",
+        "--cross_attention",
+        "--dropout=0.3",
+        "--notensorboard",
+        *flags,
+    ]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
-    )  # fmt: skip
+    )
 
 
 def finish(process):

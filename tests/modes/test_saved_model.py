@@ -58,9 +58,13 @@ np.savez(
 @pytest.mark.parametrize("cross_attention", [True, False])
 def test_a_client_without_this_package(cross_attention, tmp_path):
     config = Config(
-        backbone="tiny", weights="none", image_size=32, width=16, heads=2,
+        backbone="tiny",
+        weights="none",
+        image_size=32,
+        width=16,
+        heads=2,
         cross_attention=cross_attention,
-    )  # fmt: skip
+    )
     siamese = build_networks(config, make_backbone(config)[0]).siamese()
     rng = np.random.default_rng(0)
     for weight in siamese.trainable_variables:
@@ -72,14 +76,20 @@ def test_a_client_without_this_package(cross_attention, tmp_path):
     real = (colours[0] + rng.integers(0, 56, (3, 50, 41, 3))).astype("uint8")
     generated = (colours[1] + rng.integers(0, 56, (3, 64, 64, 3))).astype("uint8")
     np.savez(
-        tmp_path / "given.npz", real=real, generated=generated,
-        real_files=encoded(real, "PNG"), generated_files=encoded(generated, "PNG"),
-    )  # fmt: skip
+        tmp_path / "given.npz",
+        real=real,
+        generated=generated,
+        real_files=encoded(real, "PNG"),
+        generated_files=encoded(generated, "PNG"),
+    )
     (tmp_path / "client.py").write_text(CLIENT)
     done = subprocess.run(
         [sys.executable, "client.py", "saved_model", "given.npz", "answer.npz"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     answer = np.load(tmp_path / "answer.npz")
     assert set(answer["names"]) >= {"serving_default", "serve_bytes", "encode"}

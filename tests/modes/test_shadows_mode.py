@@ -13,9 +13,15 @@ from ganfp_tf.simulation.gan import training
 from main import main
 
 SMALL = (
-    "--mode=simulate", "--shadows=2", "--size=32", "--generated=6", "--channels=4", "--latent=8",
-    "--steps=4", "--gan_batch=4",
-)  # fmt: skip
+    "--mode=simulate",
+    "--shadows=2",
+    "--size=32",
+    "--generated=6",
+    "--channels=4",
+    "--latent=8",
+    "--steps=4",
+    "--gan_batch=4",
+)
 
 
 def ganfp(*words):
@@ -148,9 +154,15 @@ def test_one_on_the_known_non_members(real, tmp_path, monkeypatch):
     # Made anew as a victim, the folder keeps no shadow.
     plain = [word for word in SMALL if word != "--shadows=2"]
     code = ganfp(
-        *plain, f"--real={real}", f"--run_dir={folder}", "--overwrite", "--members=4",
-        "--non_members=4", "--steps=1", "--notensorboard",
-    )  # fmt: skip
+        *plain,
+        f"--real={real}",
+        f"--run_dir={folder}",
+        "--overwrite",
+        "--members=4",
+        "--non_members=4",
+        "--steps=1",
+        "--notensorboard",
+    )
     assert code == 0 and not list(folder.glob("shadow_*"))
 
 

@@ -12,10 +12,18 @@ from ganfp_tf.simulation.gan import training
 from main import main
 
 SMALL = (
-    "--mode=simulate", "--size=32", "--slices=2", "--members=12", "--non_members=10",
-    "--generated=40", "--channels=4", "--latent=8", "--steps=6", "--gan_batch=4",
+    "--mode=simulate",
+    "--size=32",
+    "--slices=2",
+    "--members=12",
+    "--non_members=10",
+    "--generated=40",
+    "--channels=4",
+    "--latent=8",
+    "--steps=6",
+    "--gan_batch=4",
     "--test_fraction=0.25",
-)  # fmt: skip
+)
 
 
 def ganfp(*words):
@@ -38,16 +46,29 @@ def simulated(phantoms, tmp_path_factory):
 
 def test_everything_is_there(simulated):
     for name in (
-        "config.json", "environment.json", "manifest.csv", "truth.csv", "planted.csv",
-        "victim.json", "images.png", "victim/generator.keras", "victim/history.csv",
-        "victim/samples.png", "victim/tensorboard", "unrelated/manifest.csv",
+        "config.json",
+        "environment.json",
+        "manifest.csv",
+        "truth.csv",
+        "planted.csv",
+        "victim.json",
+        "images.png",
+        "victim/generator.keras",
+        "victim/history.csv",
+        "victim/samples.png",
+        "victim/tensorboard",
+        "unrelated/manifest.csv",
         "unrelated/victim/generator.keras",
-    ):  # fmt: skip
+    ):
         assert (simulated / name).exists(), name
     for folder, count in {
-        "training/real_used": 9, "training/real_not_used": 8, "training/generated": 30,
-        "test/real_unknown": 8, "test/generated": 10, "unrelated/generated": 30,
-    }.items():  # fmt: skip
+        "training/real_used": 9,
+        "training/real_not_used": 8,
+        "training/generated": 30,
+        "test/real_unknown": 8,
+        "test/generated": 10,
+        "unrelated/generated": 30,
+    }.items():
         assert len(list((simulated / folder).glob("*.png"))) == count, folder
 
 
@@ -58,9 +79,13 @@ def test_victim_json_says_how_to_make_it_again(simulated):
     assert record["settings"]["architecture"] == "dcgan" and record["settings"]["seed"] == 0
     assert record["settings"]["test_fraction"] == 0.25
     assert record["images"] == {
-        "member test": 3, "member training": 9, "non_member test": 2, "non_member training": 8,
-        "sibling test": 3, "unrelated": 12,
-    }  # fmt: skip
+        "member test": 3,
+        "member training": 9,
+        "non_member test": 2,
+        "non_member training": 8,
+        "sibling test": 3,
+        "unrelated": 12,
+    }
     made = record["victim"]
     assert made["generated"] == 40 and made["generated_test"] == 10 and made["planted"] == 4
     assert made["last_epoch"]["step"] == 6 and made["frechet"] > 0
@@ -116,18 +141,28 @@ def test_interrupted_it_goes_on_to_the_same_victim(simulated, phantoms, tmp_path
 def test_the_whole_way_to_scored_siblings(simulated, tmp_path, capsys):
     """A detector is trained on the data set, predicts its test part, and meets the truth."""
     small = (
-        "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-        "--epochs=1", "--steps_per_epoch=2", "--bootstrap=100", "--permutations=100",
-        "--nosaved_model", f"--store_dir={tmp_path / 'store'}",
-    )  # fmt: skip
+        "--backbone=tiny",
+        "--weights=none",
+        "--image_size=32",
+        "--width=16",
+        "--heads=2",
+        "--epochs=1",
+        "--steps_per_epoch=2",
+        "--bootstrap=100",
+        "--permutations=100",
+        "--nosaved_model",
+        f"--store_dir={tmp_path / 'store'}",
+    )
     run = tmp_path / "run"
     assert ganfp(*small, f"--data={simulated}", f"--run_dir={run}") == 0
     assert ganfp("--mode=predict", f"--run_dir={run}", f"--data={simulated}") == 0
     capsys.readouterr()
     code = ganfp(
-        "--mode=evaluate", f"--run_dir={run}", f"--predictions={run / 'predictions.csv'}",
+        "--mode=evaluate",
+        f"--run_dir={run}",
+        f"--predictions={run / 'predictions.csv'}",
         f"--truth={simulated / 'truth.csv'}",
-    )  # fmt: skip
+    )
     out = capsys.readouterr().out
     assert code == 0 and "3 siblings (unseen images of used patients)" in out
     levels = files.read_json(run / "evaluation_predictions.json")["levels"]
@@ -139,16 +174,32 @@ def test_the_whole_way_to_scored_siblings(simulated, tmp_path, capsys):
 def test_real_images_of_a_folder(simulated, tmp_path):
     """The real images of one data set are the pool of another victim."""
     code = ganfp(
-        "--mode=simulate", f"--real={simulated}", "--size=32", "--members=8", "--non_members=8",
-        "--generated=8", "--channels=4", "--latent=8", "--steps=2", "--gan_batch=4",
-        "--architecture=residual", "--gan_loss=hinge", "--diffaugment=color,translation,cutout",
-        "--r1=0", "--test_fraction=0.25", f"--run_dir={tmp_path / 'run'}", "--notensorboard",
-    )  # fmt: skip
+        "--mode=simulate",
+        f"--real={simulated}",
+        "--size=32",
+        "--members=8",
+        "--non_members=8",
+        "--generated=8",
+        "--channels=4",
+        "--latent=8",
+        "--steps=2",
+        "--gan_batch=4",
+        "--architecture=residual",
+        "--gan_loss=hinge",
+        "--diffaugment=color,translation,cutout",
+        "--r1=0",
+        "--test_fraction=0.25",
+        f"--run_dir={tmp_path / 'run'}",
+        "--notensorboard",
+    )
     assert code == 0
     record = files.read_json(tmp_path / "run" / "victim.json")
     assert record["images"] == {
-        "member test": 2, "member training": 6, "non_member test": 2, "non_member training": 6,
-    }  # fmt: skip
+        "member test": 2,
+        "member training": 6,
+        "non_member test": 2,
+        "non_member training": 6,
+    }
     assert not (tmp_path / "run" / "unrelated").exists()
     assert not (tmp_path / "run" / "victim" / "tensorboard").exists()
 

@@ -11,13 +11,27 @@ from ganfp_tf.speed.timing import Extent
 from main import main
 
 SMALL = Extent(
-    repeats=2, seconds=0.2, shortest=0.001, real=10, generated=12, matrix=64, reference=4,
-    curve=((2, 3), (4, 6), (1000, 1000)), curve_seconds=1.0,
-)  # fmt: skip
+    repeats=2,
+    seconds=0.2,
+    shortest=0.001,
+    real=10,
+    generated=12,
+    matrix=64,
+    reference=4,
+    curve=((2, 3), (4, 6), (1000, 1000)),
+    curve_seconds=1.0,
+)
 FLAGS = (
-    "--mode=benchmark", "--measure=speed", "--backbone=tiny", "--weights=none", "--image_size=32",
-    "--width=16", "--heads=2", "--hidden=8", "--embed_batch=8",
-)  # fmt: skip
+    "--mode=benchmark",
+    "--measure=speed",
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--embed_batch=8",
+)
 
 
 def ganfp(*words):
@@ -49,13 +63,24 @@ def test_every_part_has_figures_and_all_are_positive(frame):
     assert (frame.low.dropna() <= frame.value[frame.low.notna()]).all()
     assert (frame.high.dropna() >= frame.value[frame.high.notna()]).all()
     for name in (
-        "tiny, float32", "tiny, float32, XLA", "tiny, mixed_bfloat16", "tiny, mixed_bfloat16, XLA",
-        "images read and decoded", "49 tokens of 256, heads 4, float32",
-        "49 tokens of 256, heads 1, mixed_bfloat16, by the model", "the run's comparator",
-        "training, frozen", "training, frozen, pair by pair", "training, fine-tuned",
-        "training, fine-tuned, pair by pair", "naive way, a pair", "store way, an image",
-        "store way, 200 x 5000", "naive way, 200 x 5000", "most memory held",
-    ):  # fmt: skip
+        "tiny, float32",
+        "tiny, float32, XLA",
+        "tiny, mixed_bfloat16",
+        "tiny, mixed_bfloat16, XLA",
+        "images read and decoded",
+        "49 tokens of 256, heads 4, float32",
+        "49 tokens of 256, heads 1, mixed_bfloat16, by the model",
+        "the run's comparator",
+        "training, frozen",
+        "training, frozen, pair by pair",
+        "training, fine-tuned",
+        "training, fine-tuned, pair by pair",
+        "naive way, a pair",
+        "store way, an image",
+        "store way, 200 x 5000",
+        "naive way, 200 x 5000",
+        "most memory held",
+    ):
         assert name in frame.index, name
     assert frame.repeats["training, frozen"] >= 1
 
@@ -100,9 +125,14 @@ def test_files_are_written_and_nothing_else_is_left(measured):
     text = (measured / "speed.md").read_text()
     assert "## Encoders" in text and "images held" in text
     assert sorted(path.name for path in measured.iterdir()) == [
-        "config.json", "environment.json", "figures", "images.csv", "speed.csv", "speed.json",
+        "config.json",
+        "environment.json",
+        "figures",
+        "images.csv",
+        "speed.csv",
+        "speed.json",
         "speed.md",
-    ]  # fmt: skip
+    ]
 
 
 def test_the_flag_needs_its_mode(capsys):

@@ -9,12 +9,21 @@ import tensorflow as tf
 from main import main
 
 SMALL = (
-    "--backbone=tiny", "--weights=none", "--image_size=32", "--width=16", "--heads=2",
-    "--hidden=8", "--epochs=3", "--steps_per_epoch=4", "--bootstrap=100", "--permutations=100",
-    "--cross_attention", "--notensorboard",
+    "--backbone=tiny",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--epochs=3",
+    "--steps_per_epoch=4",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--cross_attention",
+    "--notensorboard",
     # Divides none of the numbers of images: every last batch is a smaller one.
     "--embed_batch=7",
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 from ganfp_tf.config import Config
 from ganfp_tf.runs import child_process
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_a_refused_run_says_so_on_stderr_and_in_its_code(tmp_path, capfd):

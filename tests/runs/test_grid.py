@@ -9,8 +9,10 @@ def test_the_product_of_all_values_the_first_slowest():
     config = Config(mode="simulate", grid="members=50,100; architecture=dcgan,residual;seed=0,1")
     victims = grid.plan(config)
     assert [victim.name for victim in victims][:3] == [
-        "phantom-dcgan-n50-s0", "phantom-dcgan-n50-s1", "phantom-residual-n50-s0",
-    ]  # fmt: skip
+        "phantom-dcgan-n50-s0",
+        "phantom-dcgan-n50-s1",
+        "phantom-residual-n50-s0",
+    ]
     assert len(victims) == 8
     last = victims[-1].config
     assert (last.members, last.architecture, last.seed) == (100, "residual", 1)
@@ -20,9 +22,11 @@ def test_the_product_of_all_values_the_first_slowest():
 def test_each_kind_of_value():
     axes = grid.parse_grid("unrelated=true,False;r1=0.5,10;real=phantom,some/folder;size=32")
     assert axes == {
-        "unrelated": [True, False], "r1": [0.5, 10.0], "real": ["phantom", "some/folder"],
+        "unrelated": [True, False],
+        "r1": [0.5, 10.0],
+        "real": ["phantom", "some/folder"],
         "size": [32],
-    }  # fmt: skip
+    }
 
 
 def test_other_axes_join_the_name():

@@ -171,10 +171,14 @@ def test_require_says_what_to_do(tmp_path):
 def test_splits_come_back(tmp_path):
     frame = pd.DataFrame(
         {
-            "split_id": ["main"], "path": ["=x"], "role": ["real"], "label": [1],
-            "patient": ["NA"], "split": ["test"],
+            "split_id": ["main"],
+            "path": ["=x"],
+            "role": ["real"],
+            "label": [1],
+            "patient": ["NA"],
+            "split": ["test"],
         }
-    )  # fmt: skip
+    )
     files.write_csv(tmp_path / "splits.csv", frame)
     assert run_folder.read_splits(tmp_path).to_numpy().tolist() == frame.to_numpy().tolist()
 

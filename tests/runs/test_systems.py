@@ -12,12 +12,21 @@ from ganfp_tf.runs.systems import full_system, parse_systems, plan
 def test_the_papers_six_systems_in_order():
     systems = plan(Config(mode="compare", seed=3))
     assert [system.title for system in systems] == [
-        "ResNet50", "EfficientNetB2", "DenseNet161", "ViT", "ResNet50 + CA", "DenseNet161 + CA",
-    ]  # fmt: skip
+        "ResNet50",
+        "EfficientNetB2",
+        "DenseNet161",
+        "ViT",
+        "ResNet50 + CA",
+        "DenseNet161 + CA",
+    ]
     assert [(s.config.backbone, s.config.cross_attention) for s in systems] == [
-        ("resnet50", False), ("efficientnetb2", False), ("densenet161", False), ("vit_b16", False),
-        ("resnet50", True), ("densenet161", True),
-    ]  # fmt: skip
+        ("resnet50", False),
+        ("efficientnetb2", False),
+        ("densenet161", False),
+        ("vit_b16", False),
+        ("resnet50", True),
+        ("densenet161", True),
+    ]
     # They differ in nothing else.
     same = {dataclasses.replace(s.config, backbone="tiny", cross_attention=False) for s in systems}
     assert same == {Config(seed=3, backbone="tiny", saved_model=False)}
@@ -53,15 +62,26 @@ def test_an_ablation_differs_from_the_full_system_in_one_thing():
 
 def test_ablations_are_those_that_the_settings_leave():
     config = Config(
-        mode="compare", ablate=True, systems="tiny_ca", pairing="nearest", similarity="dot",
+        mode="compare",
+        ablate=True,
+        systems="tiny_ca",
+        pairing="nearest",
+        similarity="dot",
         training_seed=2**31 - 1,
-    )  # fmt: skip
+    )
     assert not any(system.same_as for system in plan(config))
     names = [system.name.removeprefix("tiny_ca") for system in plan(config)]
     assert names == [
-        "", "-similarity_difference", "-similarity_both", "-no_ca", "-pairing_random", "-seed_0",
-        "-seed_1", "-seed_2", "-seed_3",
-    ]  # fmt: skip
+        "",
+        "-similarity_difference",
+        "-similarity_both",
+        "-no_ca",
+        "-pairing_random",
+        "-seed_0",
+        "-seed_1",
+        "-seed_2",
+        "-seed_3",
+    ]
 
 
 def test_blanks_between_systems_do_not_count():
@@ -92,8 +112,9 @@ def test_a_folder_of_weights_has_a_file_for_each_backbone(tmp_path):
         (tmp_path / name).touch()
     config = Config(mode="compare", systems="tiny,resnet50_ca", weights=str(tmp_path))
     assert [system.config.weights for system in plan(config)] == [
-        str(tmp_path / "tiny.weights.h5"), str(tmp_path / "resnet50.h5")
-    ]  # fmt: skip
+        str(tmp_path / "tiny.weights.h5"),
+        str(tmp_path / "resnet50.h5"),
+    ]
     (tmp_path / "tiny.keras").touch()
     with pytest.raises(UserError, match=r"one file called tiny.*Found: tiny.keras, tiny.weights"):
         plan(config)

@@ -27,9 +27,12 @@ def nearest(one, other, k):
 
 
 @given(
-    n=st.integers(1, 7), m=st.integers(1, 30), k=st.integers(1, 40), limit=st.integers(1, 5000),
+    n=st.integers(1, 7),
+    m=st.integers(1, 30),
+    k=st.integers(1, 40),
+    limit=st.integers(1, 5000),
     seed=st.integers(0, 9),
-)  # fmt: skip
+)
 @settings(max_examples=60, deadline=None)
 def test_the_exact_search_is_a_stable_sort_of_cosines_whatever_the_memory(n, m, k, limit, seed):
     real, generated = vectors(n, m, seed=seed)

@@ -179,11 +179,7 @@ class Crash(Exception):
     """The process ends here."""
 
 
-CALLS = {
-    "open": (np, "savez"),
-    "rename": (os, "replace"),
-    "remove": (pathlib.Path, "unlink"),
-}
+CALLS = {"open": (np, "savez"), "rename": (os, "replace"), "remove": (pathlib.Path, "unlink")}
 
 
 def crash_at(monkeypatch, call, number, after):

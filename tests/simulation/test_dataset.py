@@ -15,9 +15,14 @@ def table(members=12, seed=0):
         columns=["path", "patient"],
     )
     config = Config(
-        mode="simulate", members=members, non_members=12, gan_batch=4, test_fraction=0.25,
-        unrelated=True, seed=seed,
-    )  # fmt: skip
+        mode="simulate",
+        members=members,
+        non_members=12,
+        gan_batch=4,
+        test_fraction=0.25,
+        unrelated=True,
+        seed=seed,
+    )
     return dataset.place_real(divide(pool, config), seed)
 
 

@@ -27,9 +27,13 @@ def test_each_patient_has_one_group_and_one_image():
     frame = divide(pool(40), config(unrelated=True))
     counts = frame.groupby(["group", "part"]).size().to_dict()
     assert counts == {
-        ("member", "training"): 9, ("member", "test"): 3, ("non_member", "training"): 8,
-        ("non_member", "test"): 2, ("unrelated", ""): 12, ("sibling", "test"): 6,
-    }  # fmt: skip
+        ("member", "training"): 9,
+        ("member", "test"): 3,
+        ("non_member", "training"): 8,
+        ("non_member", "test"): 2,
+        ("unrelated", ""): 12,
+        ("sibling", "test"): 6,
+    }
     mains = frame[frame.group != "sibling"]
     assert not mains.patient.duplicated().any()
     assert not frame.path.duplicated().any()
@@ -80,10 +84,9 @@ def test_counts_for_any_setting(members, non_members, fraction, seed):
     frame = divide(
         pool(members + non_members, images=2),
         config(
-            members=members, non_members=non_members, test_fraction=fraction, seed=seed,
-            gan_batch=2,
+            members=members, non_members=non_members, test_fraction=fraction, seed=seed, gan_batch=2
         ),
-    )  # fmt: skip
+    )
     for group, count in (("member", members), ("non_member", non_members)):
         own = frame[frame.group == group]
         assert len(own) == count

@@ -38,8 +38,10 @@ def test_of_a_data_set_only_the_real_images_whatever_their_label(tmp_path):
         write(tmp_path / "training" / role / f"{role}_1.png", np.zeros((8, 8)))
     frame = open_pool(config(tmp_path))
     assert sorted(path.split("/")[-1] for path in frame.path) == [
-        "real_not_used_1.png", "real_unknown_1.png", "real_used_1.png",
-    ]  # fmt: skip
+        "real_not_used_1.png",
+        "real_unknown_1.png",
+        "real_used_1.png",
+    ]
 
 
 def test_a_manifest_says_whose_they_are(tmp_path):

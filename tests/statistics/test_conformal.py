@@ -76,9 +76,10 @@ def test_what_can_be_flagged_is_what_is(n_reference, n_suspects, rate):
     smallest = conformal_p([1.0], np.zeros(n_reference))[0]
     assert smallest == smallest_p(n_reference)
     able = [
-        k for k in range(1, n_suspects + 1)
+        k
+        for k in range(1, n_suspects + 1)
         if flag([smallest] * k + [1.0] * (n_suspects - k), rate).any()
-    ]  # fmt: skip
+    ]
     assert fewest_flagged(n_reference, n_suspects, rate) == (able[0] if able else None)
     everyone = n_suspects > 0 and bool(flag([smallest] * n_suspects, rate).all())
     assert resolvable(n_reference, n_suspects, rate) is everyone

@@ -18,10 +18,12 @@ SETTINGS = {"resamples": 200, "confidence": 0.95, "seed": 0}
 
 def used(suspects, reference, **changes):
     return share_used(
-        suspects, reference,
+        suspects,
+        reference,
         **{"suspect_patients": range(len(suspects)), "reference_patients": range(len(reference))}
-        | SETTINGS | changes,
-    )  # fmt: skip
+        | SETTINGS
+        | changes,
+    )
 
 
 def test_by_hand():

@@ -25,9 +25,11 @@ def test_is_the_closed_test_of_bonferroni(p):
     """A hypothesis falls when every intersection it is in falls by Bonferroni (Marcus 1976)."""
     for i, adjusted in enumerate(holm(p)):
         sets = [
-            s for size in range(1, len(p) + 1)
-            for s in itertools.combinations(range(len(p)), size) if i in s
-        ]  # fmt: skip
+            s
+            for size in range(1, len(p) + 1)
+            for s in itertools.combinations(range(len(p)), size)
+            if i in s
+        ]
         closed = max(min(1.0, len(s) * min(p[j] for j in s)) for s in sets)
         assert adjusted == pytest.approx(closed)
 

@@ -40,9 +40,7 @@ def test_welch_is_scipys():
 
 def test_a_patients_images_are_pooled_to_their_mean():
     # Means 1, 5, 3 against 2, 0.
-    found = set_test(
-        [0, 2, 5, 3, 3, 3], [1, 3, 0], list("aabccc"), list("ddE"), **SETTINGS
-    )  # fmt: skip
+    found = set_test([0, 2, 5, 3, 3, 3], [1, 3, 0], list("aabccc"), list("ddE"), **SETTINGS)
     expected = stats.ttest_ind([1, 5, 3], [2, 0], equal_var=False, alternative="greater")
     assert (found.difference, found.suspects, found.reference) == (2.0, 3, 2)
     assert found.welch_p == pytest.approx(expected.pvalue)
@@ -82,9 +80,13 @@ def test_agrees_with_scipys_permutation_test():
         return gap / np.sqrt(sum(parts))
 
     expected = stats.permutation_test(
-        (x, y), welch, vectorized=True, n_resamples=5000, alternative="greater",
+        (x, y),
+        welch,
+        vectorized=True,
+        n_resamples=5000,
+        alternative="greater",
         rng=np.random.default_rng(0),
-    )  # fmt: skip
+    )
     found = one_image_each(x, y, permutations=5000)
     assert found.permutation_p == pytest.approx(expected.pvalue, abs=0.02)
 
@@ -94,9 +96,13 @@ def test_the_interval_is_scipys_bootstrap():
     x, y = rng.normal(1, 1, 60), rng.normal(0, 2, 50)
     found = one_image_each(x, y, resamples=4000, confidence=0.9)
     expected = stats.bootstrap(
-        (x, y), lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis), n_resamples=4000,
-        confidence_level=0.9, method="percentile", rng=np.random.default_rng(1),
-    ).confidence_interval  # fmt: skip
+        (x, y),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        n_resamples=4000,
+        confidence_level=0.9,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.05)
 
 
@@ -174,9 +180,13 @@ def test_constant_scores_have_p_one():
     for value in (0.1, 0.0, -3e7):
         patients = ["a", "a", "a", "b", "c"]
         found = set_test(
-            [value] * 5, [value] * 4, patients, list("wxyz"), strata=[0, 0, 0, 1, 1, 0, 1, 1, 1],
+            [value] * 5,
+            [value] * 4,
+            patients,
+            list("wxyz"),
+            strata=[0, 0, 0, 1, 1, 0, 1, 1, 1],
             **SETTINGS,
-        )  # fmt: skip
+        )
         assert (found.difference, found.welch_t, found.welch_p, found.permutation_p) == (0, 0, 1, 1)
         assert abs(found.low) < 1e-6 and abs(found.high) < 1e-6 and math.isnan(found.effect)
 

@@ -61,8 +61,10 @@ class KeypointMatches:
     def _nearest(self, pixels, made):
         """(n, neighbours) rows of `made`, nearest in pixels, the earlier of equally near ones."""
         count = min(self.neighbours, len(made))
-        found = [np.argsort(block, axis=1, kind="stable")[:, :count]
-                 for _, block in distance_rows(pixels, made)]  # fmt: skip
+        found = [
+            np.argsort(block, axis=1, kind="stable")[:, :count]
+            for _, block in distance_rows(pixels, made)
+        ]
         return np.concatenate(found) if found else np.empty((0, count), int)
 
     def _described(self, frame, store):

@@ -58,9 +58,14 @@ class CalibratedPatches(InSpace):
         mine, rows = np.unique(pool.rows, return_inverse=True)
         known = pool.in_reference
         return _Sides(
-            real[mine], pool.groups[mine], rows, real[known], pool.groups[known], made,
+            real[mine],
+            pool.groups[mine],
+            rows,
+            real[known],
+            pool.groups[known],
+            made,
             Patches.fit(real[known], pool.groups[known], self.side),
-        )  # fmt: skip
+        )
 
     def _log_to_others(self, sides, candidates):
         """log d_k(x, R) of the candidates: (len(candidates),) float64."""

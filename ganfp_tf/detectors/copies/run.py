@@ -30,17 +30,28 @@ def fit(config, backbone, material, folder):
         `(siamese.Networks, history as a DataFrame)`.
     """
     networks = copy_training.build(
-        backbone, cross_attention=config.cross_attention, width=config.width, heads=config.heads,
-        similarity=config.similarity, hidden=config.hidden, dropout=config.dropout,
-    )  # fmt: skip
+        backbone,
+        cross_attention=config.cross_attention,
+        width=config.width,
+        heads=config.heads,
+        similarity=config.similarity,
+        hidden=config.hidden,
+        dropout=config.dropout,
+    )
     frame = material.frame
     real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")
     made = frame[frame["role"] == "generated"].drop_duplicates("digest").sort_values("digest")
     history = copy_training.train(
-        networks, backbone, gray(material, real.index), gray(material, made.index),
-        Pool.of(real, real).groups, Recipe(**config.copy_recipe()), folder=folder,
-        jit_compile=config.jit_compile, title="learning what a copy is",
-    )  # fmt: skip
+        networks,
+        backbone,
+        gray(material, real.index),
+        gray(material, made.index),
+        Pool.of(real, real).groups,
+        Recipe(**config.copy_recipe()),
+        folder=folder,
+        jit_compile=config.jit_compile,
+        title="learning what a copy is",
+    )
     return networks, history
 
 
@@ -146,9 +157,11 @@ class Network:
         alike = retrieval.logits(self.networks, tokens, reference.tokens, like, limit)
         usual_distance, usual_logit = self._usual(made, right, count, limit)
         signals = [
-            usual_distance - np.log(near_distance), np.log(like_distance),
-            retrieval.top(logits) - usual_logit, -retrieval.top(alike),
-        ]  # fmt: skip
+            usual_distance - np.log(near_distance),
+            np.log(like_distance),
+            retrieval.top(logits) - usual_logit,
+            -retrieval.top(alike),
+        ]
         return np.stack(signals, axis=1), logits, generated[near]
 
     def _usual(self, made, vectors, count, limit):

@@ -38,8 +38,9 @@ class CopySpace:
         Returns:
             `TrainedCopySpace`, whatever images it is asked for later.
         """
-        real, generated = (f.drop_duplicates("digest").sort_values("digest") for f in
-                           (real, generated))  # fmt: skip
+        real, generated = (
+            f.drop_duplicates("digest").sort_values("digest") for f in (real, generated)
+        )
         seen = (contents(real), contents(generated), *Pool.of(real, real).groups.tolist())
         read = (store.side, getattr(store, "window", None), getattr(store, "nifti_slice", -1))
         key = ("copies", *dataclasses.astuple(self), *read, *seen)
@@ -70,10 +71,15 @@ class CopySpace:
         shape = (-1, store.side, store.side)
         groups = Pool.of(real, real).groups
         copy_training.train(
-            networks, backbone, store.pixels(real).reshape(shape),
-            store.pixels(generated).reshape(shape), groups, recipe, folder=folder,
+            networks,
+            backbone,
+            store.pixels(real).reshape(shape),
+            store.pixels(generated).reshape(shape),
+            groups,
+            recipe,
+            folder=folder,
             title="learning what a copy is",
-        )  # fmt: skip
+        )
         return TrainedCopySpace(networks, store.side, digest)
 
 

@@ -89,9 +89,12 @@ class ShadowCalibrated:
         scores, seen = own._against_shadows(reference, unique, store), self._seen(unique)
         levels = np.array([_level(*pair) for pair in zip(scores.T, seen.T, strict=True)])
         return dataclasses.replace(
-            own, fitted=own.base.fit(reference, generated, store), reference=reference,
-            levels=tuple(levels.tolist()), gap=_gap(scores - levels, seen),
-        )  # fmt: skip
+            own,
+            fitted=own.base.fit(reference, generated, store),
+            reference=reference,
+            levels=tuple(levels.tolist()),
+            gap=_gap(scores - levels, seen),
+        )
 
     def score(self, candidates, generated, store):
         """(len(candidates),) float64, higher = used.
@@ -139,9 +142,13 @@ class ShadowCalibrated:
         for number, shadow in enumerate(self.shadows):
             # All that the scores depend on: a later detector with this base finds them there.
             key = (
-                "shadow", self.base.name, repr(self.base), _contents(reference), _contents(frame),
+                "shadow",
+                self.base.name,
+                repr(self.base),
+                _contents(reference),
+                _contents(frame),
                 _contents(shadow.generated),
-            )  # fmt: skip
+            )
 
             def ask(made=shadow.generated):
                 fitted = self.base.fit(reference, made, store)

@@ -154,9 +154,14 @@ def _trained(path, config):
         raise _damaged(path, f"{len(generated)} generated images instead of {count}")
     mine = table["seen"] == "1"
     return Shadow(
-        str(path), generated, frozenset(table["digest"][mine]), _named(table["patient"][mine]),
-        frozenset(table["digest"]), _named(table["patient"]), by_label,
-    )  # fmt: skip
+        str(path),
+        generated,
+        frozenset(table["digest"][mine]),
+        _named(table["patient"][mine]),
+        frozenset(table["digest"]),
+        _named(table["patient"]),
+        by_label,
+    )
 
 
 def _data_set(path, config):
@@ -174,9 +179,13 @@ def _data_set(path, config):
         # Its labels are those of the victim above it, for which it is the control.
         mine &= False
     return Shadow(
-        str(path), generated, frozenset(real["digest"][mine]), _named(real["patient"][mine]),
-        frozenset(real["digest"]), _named(real["patient"]),
-    )  # fmt: skip
+        str(path),
+        generated,
+        frozenset(real["digest"][mine]),
+        _named(real["patient"][mine]),
+        frozenset(real["digest"]),
+        _named(real["patient"]),
+    )
 
 
 def _listed(path):

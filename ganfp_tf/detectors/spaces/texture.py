@@ -60,9 +60,7 @@ class TextureSpace:
         return rows
 
     def _cooccurrence(self, gray):
-        matrix = graycomatrix(
-            gray, self.offsets, ANGLES, self.levels, symmetric=True, normed=True
-        )  # fmt: skip
+        matrix = graycomatrix(gray, self.offsets, ANGLES, self.levels, symmetric=True, normed=True)
         return np.concatenate([graycoprops(matrix, each).ravel() for each in PROPERTIES])
 
     def _patterns(self, gray, radius):

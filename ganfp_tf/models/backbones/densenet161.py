@@ -2,7 +2,7 @@
 
 import keras
 
-from ganfp_tf.models.weights.timm_layout import Place, _convolution, _head, _same
+from ganfp_tf.models.weights.timm_layout import Place, convolution_place, head_places, same_place
 
 GROWTH = 48
 BLOCKS = (6, 12, 36, 24)
@@ -79,7 +79,7 @@ def densenet161_places(network):
     """The places of timm's densenet161.
 
     Args:
-        network: what `densenet161.build_network` returned.
+        network: what `build_network` returned.
 
     Returns:
         list of `Place`. Without variables are the classifier, which this network leaves out, and
@@ -90,7 +90,7 @@ def densenet161_places(network):
         # "features_denseblock1_denselayer1_norm1": no name of torch's has a "_" of its own.
         name = layer.name.replace("_", ".")
         if isinstance(layer, keras.layers.Conv2D):
-            places.append(_convolution(f"{name}.weight", layer.kernel))
+            places.append(convolution_place(f"{name}.weight", layer.kernel))
         elif isinstance(layer, keras.layers.BatchNormalization):
             parts = {
                 "weight": layer.gamma,
@@ -98,6 +98,6 @@ def densenet161_places(network):
                 "running_mean": layer.moving_mean,
                 "running_var": layer.moving_variance,
             }
-            places += [_same(f"{name}.{part}", variable) for part, variable in parts.items()]
+            places += [same_place(f"{name}.{part}", variable) for part, variable in parts.items()]
             places.append(Place(f"{name}.num_batches_tracked", (), ()))
-    return [*places, *_head("classifier", network.output.shape[-1])]
+    return [*places, *head_places("classifier", network.output.shape[-1])]

@@ -96,8 +96,7 @@ BACKBONES: dict[str, Backbone] = {
         ("block7", "top_"),
         ("block3c_add", "block5d_add", "block7b_add"),
         PublishedFile(
-            HUB + "keras-applications/efficientnetb2_notop.h5",
-            "111f8e2ac8aa800a7a99e3239f7bfb39",
+            HUB + "keras-applications/efficientnetb2_notop.h5", "111f8e2ac8aa800a7a99e3239f7bfb39"
         ).load,
     ),
     "resnet50": Backbone(

@@ -9,9 +9,15 @@ import keras
 import numpy as np
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import vit_b16
 from ganfp_tf.models.weights.keras_files import read_entries
-from ganfp_tf.models.weights.timm_layout import Place, _convolution, _dense, _head, _norm, _same
+from ganfp_tf.models.weights.timm_layout import (
+    Place,
+    convolution_place,
+    dense_places,
+    head_places,
+    norm_places,
+    same_place,
+)
 
 PATCH = 16
 WIDTH = 768
@@ -200,23 +206,23 @@ def vit_b16_places(network):
     Returns:
         list of `Place`. Without variables is the classifier, which this network leaves out.
     """
-    embedding, _, *blocks, norm = vit_b16.parts(network)
+    embedding, _, *blocks, norm = parts(network)
     patches, positions = embedding.patch_embedding, embedding.position_embedding.embeddings
-    width, side = vit_b16.WIDTH, network.output.shape[1]
+    width, side = WIDTH, network.output.shape[1]
     places = [
-        _same("cls_token", embedding.class_token),
+        same_place("cls_token", embedding.class_token),
         Place(
             "pos_embed",
             (1, GRID * GRID + 1, width),
             (positions,),
             lambda array: (resample_positions(array[0], side),),
         ),
-        _convolution("patch_embed.proj.weight", patches.kernel),
-        _same("patch_embed.proj.bias", patches.bias),
+        convolution_place("patch_embed.proj.weight", patches.kernel),
+        same_place("patch_embed.proj.bias", patches.bias),
     ]
     for number, block in enumerate(blocks):
         places += _block(f"blocks.{number}.", block, width)
-    return [*places, *_norm("norm", norm), *_head("head", width)]
+    return [*places, *norm_places("norm", norm), *head_places("head", width)]
 
 
 def resample_positions(positions, side):
@@ -258,7 +264,7 @@ def _block(prefix, block, width):
     into = (attention.query_dense, attention.key_dense, attention.value_dense)
     out = attention.output_dense
     return [
-        *_norm(f"{prefix}norm1", block.layer_norm_1),
+        *norm_places(f"{prefix}norm1", block.layer_norm_1),
         # Query, key and value one below the other; the rows of each are head by head.
         Place(
             f"{prefix}attn.qkv.weight",
@@ -278,8 +284,8 @@ def _block(prefix, block, width):
             (out.kernel,),
             lambda array: (array.T.reshape(*in_heads[1:], width),),
         ),
-        _same(f"{prefix}attn.proj.bias", out.bias),
-        *_norm(f"{prefix}norm2", block.layer_norm_2),
-        *_dense(f"{prefix}mlp.fc1", mlp.dense_1),
-        *_dense(f"{prefix}mlp.fc2", mlp.dense_2),
+        same_place(f"{prefix}attn.proj.bias", out.bias),
+        *norm_places(f"{prefix}norm2", block.layer_norm_2),
+        *dense_places(f"{prefix}mlp.fc1", mlp.dense_1),
+        *dense_places(f"{prefix}mlp.fc2", mlp.dense_2),
     ]

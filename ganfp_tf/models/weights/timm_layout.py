@@ -19,28 +19,25 @@ class Place:
     """The tensor -> an array for each variable."""
 
 
-def _same(name, variable):
+def same_place(name, variable):
     return Place(name, tuple(variable.shape), (variable,))
 
 
-def _norm(name, layer):
-    return [_same(f"{name}.weight", layer.gamma), _same(f"{name}.bias", layer.beta)]
+def norm_places(name, layer):
+    return [same_place(f"{name}.weight", layer.gamma), same_place(f"{name}.bias", layer.beta)]
 
 
-def _dense(name, layer):
+def dense_places(name, layer):
     inputs, outputs = layer.kernel.shape
     weight = Place(f"{name}.weight", (outputs, inputs), (layer.kernel,), lambda array: (array.T,))
-    return [weight, _same(f"{name}.bias", layer.bias)]
+    return [weight, same_place(f"{name}.bias", layer.bias)]
 
 
-def _convolution(name, kernel):
+def convolution_place(name, kernel):
     height, width, inputs, outputs = kernel.shape
     shape = (outputs, inputs, height, width)
     return Place(name, shape, (kernel,), lambda array: (array.transpose(2, 3, 1, 0),))
 
 
-def _head(name, width):
-    return [
-        Place(f"{name}.weight", (CLASSES, width), ()),
-        Place(f"{name}.bias", (CLASSES,), ()),
-    ]
+def head_places(name, width):
+    return [Place(f"{name}.weight", (CLASSES, width), ()), Place(f"{name}.bias", (CLASSES,), ())]

@@ -119,18 +119,23 @@ def _rows(audit, row):
     if found:
         yield (
             f"minimum detectable AUC, power {words.per_cent(found['power'])}",
-            words.number(found["detectable_auc"]), "",
-        )  # fmt: skip
+            words.number(found["detectable_auc"]),
+            "",
+        )
 
 
 def _controls(controls):
     if not controls:
         return words.MISSING["controls"]
     rows = [
-        (control["title"], control["kind"], " ".join(reversed(words.PASSED[control["passed"]])),
-         words.interval(control["auc"]))
+        (
+            control["title"],
+            control["kind"],
+            " ".join(reversed(words.PASSED[control["passed"]])),
+            words.interval(control["auc"]),
+        )
         for control in controls
-    ]  # fmt: skip
+    ]
     return _table(["control", "kind", "result", "AUC"], rows)
 
 
@@ -139,9 +144,16 @@ def _data(audit):
     digests = dict(map(tuple, data["digests"]))
     yield _table(
         ["images", "number", "patients", "SHA-256 of the sorted digests"],
-        [(what, f"{images:,}", "" if patients is None else f"{patients:,}", digests.get(what, ""))
-         for what, images, patients in data["counts"]],
-    )  # fmt: skip
+        [
+            (
+                what,
+                f"{images:,}",
+                "" if patients is None else f"{patients:,}",
+                digests.get(what, ""),
+            )
+            for what, images, patients in data["counts"]
+        ],
+    )
     apart = [row for row in data["digests"] if row[0] not in {row[0] for row in data["counts"]}]
     if apart:
         yield _table(["images", "SHA-256 of the sorted digests"], apart)
@@ -167,9 +179,10 @@ def command(settings):
     """The command line whose settings differ from the defaults of `Config`, on one line."""
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     differing = [
-        f"--{name}={_value(value)}" for name, value in settings.items()
+        f"--{name}={_value(value)}"
+        for name, value in settings.items()
         if name != "mode" and (name not in defaults or value != defaults[name])
-    ]  # fmt: skip
+    ]
     quoted = (shlex.quote(printable(part)) for part in differing)
     return " ".join(["python main.py --mode=audit", *quoted])
 

@@ -59,10 +59,15 @@ def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8
         axes.plot(*curve.T, color=UNUSED, linewidth=2, clip_on=False)
         axes.axhline(alpha, color=LINE, linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
         axes.annotate(
-            f"{100 * alpha:.3g}%: false alarms", (1, alpha), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", color=QUIET, ha="right",
+            f"{100 * alpha:.3g}%: false alarms",
+            (1, alpha),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            color=QUIET,
+            ha="right",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-        )  # fmt: skip
+        )
     else:
         axes.text(0.5, 0.5, "not known", color=QUIET, ha="center", transform=axes.transAxes)
     found = _number(detectable)
@@ -75,10 +80,15 @@ def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8
         axes.plot(found, power, "o", color=UNUSED, markersize=8, clip_on=False)
         late = found > 0.72
         axes.annotate(
-            f"true AUC {found:.2f}\nis found with\npower {power:.0%}", (found, power),
-            xytext=(-12 if late else 12, 0), textcoords="offset points", color=UNUSED,
-            ha="right" if late else "left", va="top" if not late else "center", weight="bold",
-        )  # fmt: skip
+            f"true AUC {found:.2f}\nis found with\npower {power:.0%}",
+            (found, power),
+            xytext=(-12 if late else 12, 0),
+            textcoords="offset points",
+            color=UNUSED,
+            ha="right" if late else "left",
+            va="top" if not late else "center",
+            weight="bold",
+        )
     if math.isnan(value):
         text, place = "measured: not defined", 0.5
     else:
@@ -88,9 +98,15 @@ def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8
         below.plot(value, 0.3, "o", color=USED, markersize=8, clip_on=False)
     side = "left" if place <= 0.72 else "right"
     below.text(
-        place, 0.85, text, color=USED, weight="bold", ha=side, va="center",
+        place,
+        0.85,
+        text,
+        color=USED,
+        weight="bold",
+        ha=side,
+        va="center",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-    )  # fmt: skip
+    )
     axes.set(xlim=(left, 1), ylim=(0, 1), ylabel="power")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     below.set(ylim=(0, 1.2), yticks=[], xlabel="AUC (dashed grey: chance)")
@@ -125,10 +141,7 @@ def controls_chart(rows, *, title, note=""):
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
         _, kind, value, low, high, passed = row
         place, color = len(rows) - 1 - number, MARKS[passed][2]
-        axes.text(
-            0, place + 0.14 / tall, text, va="bottom", linespacing=1.05, zorder=4,
-            bbox=blank,
-        )  # fmt: skip
+        axes.text(0, place + 0.14 / tall, text, va="bottom", linespacing=1.05, zorder=4, bbox=blank)
         value, low, high = _number(value), _number(low), _number(high)
         if math.isnan(value):
             axes.text(0.5, place, "no figure", color=QUIET, ha="center", va="center", bbox=blank)

@@ -34,9 +34,8 @@ def riskiest(entries, *, title, columns=6):
     figures = []
     for number, entry in enumerate(entries, start=1):
         text = (
-            f"{title} {number} of {len(entries)}: {shortened(entry.name, 40)}, "
-            f"{_evidence(entry)}"
-        )  # fmt: skip
+            f"{title} {number} of {len(entries)}: {shortened(entry.name, 40)}, {_evidence(entry)}"
+        )
         figures.append(_row(entry, text, columns))
     return figures
 
@@ -111,9 +110,14 @@ def _row(entry, title, columns):
         x, y = GAP + column * (SIDE + GAP), height - top - row * cell - 0.24 - SIDE
         axes = figure.add_axes((x / width, y / height, SIDE / width, SIDE / height), anchor="S")
         figure.text(
-            (x + SIDE / 2) / width, (y + SIDE + 0.05) / height, name, color=color or QUIET,
-            ha="center", weight="bold", fontsize=9.5,
-        )  # fmt: skip
+            (x + SIDE / 2) / width,
+            (y + SIDE + 0.05) / height,
+            name,
+            color=color or QUIET,
+            ha="center",
+            weight="bold",
+            fontsize=9.5,
+        )
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(visible=True, color=color or LINE, linewidth=1.6)
         if color is None:
@@ -123,10 +127,14 @@ def _row(entry, title, columns):
         else:
             axes.imshow(_gray(image), cmap="gray", vmin=0, vmax=255)
         figure.text(
-            (x + SIDE / 2) / width, (y - 0.06) / height,
+            (x + SIDE / 2) / width,
+            (y - 0.06) / height,
             "\n".join(shortened(caption, LETTERS) for caption in captions),
-            ha="center", va="top", fontsize=9.5, linespacing=1.1,
-        )  # fmt: skip
+            ha="center",
+            va="top",
+            fontsize=9.5,
+            linespacing=1.1,
+        )
     return figure
 
 
@@ -147,9 +155,14 @@ def _difference(figure, axes, entry, place):
     bar.tick_params(labelsize=8.5, length=2, pad=1)
     bar.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}".replace("-", "\u2212"))
     figure.text(
-        (x + SIDE / 2) / width, (y - 0.36) / height, "grey levels, real less\nnearest generated",
-        ha="center", va="top", fontsize=8.5, linespacing=1.05,
-    )  # fmt: skip
+        (x + SIDE / 2) / width,
+        (y - 0.36) / height,
+        "grey levels, real less\nnearest generated",
+        ha="center",
+        va="top",
+        fontsize=8.5,
+        linespacing=1.05,
+    )
 
 
 def _gray(image):

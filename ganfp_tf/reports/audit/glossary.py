@@ -72,7 +72,7 @@ GLOSSARY = {
     "sibling": "An image that was not used, of a patient of whom others were used.",
     "duplicate": "A file that holds the same image as another one.",
     "digest": "A checksum (SHA-256) of the files. The same digest means the same data.",
-}  # fmt: skip
+}
 # Other forms under which a term occurs in sentences.
 FORMS = {
     "generated image": ("generated images",),

@@ -55,12 +55,14 @@ def _set(audit):
     difference = found["difference"]
     welch = f"t = {number(found['welch_t'])}, {p_phrase(found['welch_p'])}"
     return Tile(
-        "The set as a whole", "permutation test", p_phrase(found["permutation_p"]),
+        "The set as a whole",
+        "permutation test",
+        p_phrase(found["permutation_p"]),
         f"{found['permutations']:,} permutations of {found['unit']}s" if found["unit"] else "",
         (("difference of mean scores", interval(difference)), ("Welch's t-test", welch)),
         f"The mean scores of {groups} differ "
         + ("by more than chance explains." if below else "no more than chance explains."),
-    )  # fmt: skip
+    )
 
 
 def _image(audit):
@@ -71,11 +73,21 @@ def _image(audit):
     lines = [("test against chance", p_phrase(row["p"]))]
     sentence = _pairs(audit, auc["value"], "image")
     if found:
-        lines.append((f"flagged at {per_cent(found['fdr'])} FDR",
-                      f"{found['flagged']:,} of {found['tested']:,}"))  # fmt: skip
+        lines.append(
+            (
+                f"flagged at {per_cent(found['fdr'])} FDR",
+                f"{found['flagged']:,} of {found['tested']:,}",
+            )
+        )
         sentence += f" {_flagged(found)}"
-    return Tile("Single images", "AUC, chance 0.50", number(auc["value"]), _ends(audit, auc),
-                tuple(lines), sentence)  # fmt: skip
+    return Tile(
+        "Single images",
+        "AUC, chance 0.50",
+        number(auc["value"]),
+        _ends(audit, auc),
+        tuple(lines),
+        sentence,
+    )
 
 
 def _flagged(found):
@@ -95,11 +107,13 @@ def _patient(audit):
     if not found or not found["auc"]:
         return _none("Patients", missing("patients", audit["question"]["kind"]))
     return Tile(
-        "Patients", "AUC, chance 0.50", number(found["auc"]["value"]),
+        "Patients",
+        "AUC, chance 0.50",
+        number(found["auc"]["value"]),
         _ends(audit, found["auc"]),
         (("test against chance", p_phrase(found["p"])), ("patients", f"{found['n']:,}")),
         _pairs(audit, found["auc"]["value"], "patient"),
-    )  # fmt: skip
+    )
 
 
 def _pairs(audit, auc, noun):

@@ -26,19 +26,28 @@ def as_html(audit, pictures):
     """
     environment = templates()
     environment.filters |= {
-        "linked": Linker(), "image": image, "anchor": anchor,
-        "number": wording.number, "p_phrase": wording.p_phrase,
+        "linked": Linker(),
+        "image": image,
+        "anchor": anchor,
+        "number": wording.number,
+        "p_phrase": wording.p_phrase,
         "moment": wording.moment,
-    }  # fmt: skip
+    }
     word, headline = wording.verdict_words(audit["verdict"])
     gate = audit["gate"]
     return environment.get_template("audit.html").render(
-        audit=audit, verdict=audit["verdict"], word=word,
-        headline=headline, audited=wording.audited(audit), question=wording.question(audit),
-        failed=wording.failed_titles(audit), tiles=tiles(audit), parts=parts(audit, pictures),
+        audit=audit,
+        verdict=audit["verdict"],
+        word=word,
+        headline=headline,
+        audited=wording.audited(audit),
+        question=wording.question(audit),
+        failed=wording.failed_titles(audit),
+        tiles=tiles(audit),
+        parts=parts(audit, pictures),
         gate=wording.gate_sentence(gate) if wording.gate_asked(gate) else "",
         glossary=GLOSSARY,
-    )  # fmt: skip
+    )
 
 
 def image(figure):

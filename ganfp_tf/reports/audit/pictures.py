@@ -57,10 +57,14 @@ def _roc(case, audit, measured):
     for each in chosen:
         scores = each.scores
         tpr, low, high = roc_band(
-            scores["label"], scores["score"], scores["patient"], grid=grid,
-            resamples=case.config.bootstrap, confidence=case.config.confidence,
+            scores["label"],
+            scores["score"],
+            scores["patient"],
+            grid=grid,
+            resamples=case.config.bootstrap,
+            confidence=case.config.confidence,
             seed=case.config.seed,
-        )  # fmt: skip
+        )
         if each is not measured[0]:
             low = high = None
         curves.append((each.title, grid, tpr, low, high, each.control))
@@ -70,9 +74,11 @@ def _roc(case, audit, measured):
         f"{case.config.confidence:.0%} over patients; others than the first by AUC"
     )
     figure = score_plots.log_roc(
-        curves, title="How many are found at how many false alarms", note=note,
+        curves,
+        title="How many are found at how many false alarms",
+        note=note,
         floor=(0.5 / negatives, 0.5 / positives),
-    )  # fmt: skip
+    )
     alt = (
         "ROC curves on logarithmic axes; the table of detectors holds the rates of found images "
         "at 10, 5, 1 and 0.1% false alarms."
@@ -87,13 +93,20 @@ def _scores(case, audit, images):
     if len(reference):
         threshold = float(np.quantile(reference, 0.95, method="higher"))
         note = f"line: 5% of the {named[REFERENCE]} score above it; filled: named one by one"
-    names = {group: named[group] for group in (SUSPECT, REFERENCE, SIBLING)
-             if (images["group"] == group).any()}  # fmt: skip
+    names = {
+        group: named[group]
+        for group in (SUSPECT, REFERENCE, SIBLING)
+        if (images["group"] == group).any()
+    }
     figure = score_plots.scores_by_image(
-        images["group"].tolist(), images["score"].to_numpy(), threshold=threshold,
-        flagged=images["flagged"].to_numpy(dtype=bool), title="Score of every image", note=note,
+        images["group"].tolist(),
+        images["score"].to_numpy(),
+        threshold=threshold,
+        flagged=images["flagged"].to_numpy(dtype=bool),
+        title="Score of every image",
+        note=note,
         names=names,
-    )  # fmt: skip
+    )
     flagged = int(images["flagged"].sum())
     alt = f"Scores of all images, a dot each; {counted(flagged, 'image')} named as used."
     return Picture(figure, "figures/scores.png", alt)
@@ -101,10 +114,14 @@ def _scores(case, audit, images):
 
 def _controls(audit):
     rows = [
-        (c["title"], c["kind"], *(_part(c["auc"], key) for key in ("value", "low", "high")),
-         c["passed"])
+        (
+            c["title"],
+            c["kind"],
+            *(_part(c["auc"], key) for key in ("value", "low", "high")),
+            c["passed"],
+        )
         for c in audit["controls"]
-    ]  # fmt: skip
+    ]
     figure = charts.controls_chart(rows, title="Controls")
     count = sum(c["passed"] is True for c in audit["controls"])
     alt = (
@@ -117,10 +134,14 @@ def _controls(audit):
 def _detectors(audit):
     rows = sorted(audit["detectors"], key=lambda row: -(row["auc"]["value"] or 0.0))
     figure = bars.auc_chart(
-        [(row["title"], *(row["auc"][key] for key in ("value", "low", "high")),
-          row["control"]) for row in rows],
-        title="AUC of each detector, the highest first", note="grey: blind controls", above=True,
-    )  # fmt: skip
+        [
+            (row["title"], *(row["auc"][key] for key in ("value", "low", "high")), row["control"])
+            for row in rows
+        ],
+        title="AUC of each detector, the highest first",
+        note="grey: blind controls",
+        above=True,
+    )
     alt = "AUC of each detector with its interval; the table below holds every value."
     return Picture(figure, "figures/detectors.png", alt)
 
@@ -129,9 +150,13 @@ def _power(audit):
     power = audit["power"]
     primary = audit["detectors"][0]["auc"]
     figure = charts.power_curve(
-        power["curve"], alpha=power["alpha"], detectable=power["detectable_auc"],
-        measured=primary, title="What this many patients could show", power=power["power"],
-    )  # fmt: skip
+        power["curve"],
+        alpha=power["alpha"],
+        detectable=power["detectable_auc"],
+        measured=primary,
+        title="What this many patients could show",
+        power=power["power"],
+    )
     seen = format_number(power["detectable_auc"])
     alt = (
         f"Power against the true AUC: an AUC of {seen} is found with probability {power['power']}."

@@ -27,14 +27,7 @@ from ganfp_tf.reports.render.canvas import (
 from ganfp_tf.reports.render.tables import printable
 from ganfp_tf.statistics.roc_bands import rate_grid, roc_band
 
-__all__ = [
-    "controls_chart",
-    "log_roc",
-    "power_curve",
-    "rate_grid",
-    "roc_band",
-    "scores_by_image",
-]
+__all__ = ["controls_chart", "log_roc", "power_curve", "rate_grid", "roc_band", "scores_by_image"]
 
 COLORS = (USED, UNUSED, THIRD, FOURTH)
 DASHES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.2)))
@@ -71,17 +64,31 @@ def log_roc(curves, *, title, note="", floor):
     figure, axes = titled(5.6, tall, title, note)
     axes.axvspan(left, min(2 * left, 1.0), color=SHADE, linewidth=0)
     axes.text(
-        left * math.sqrt(2), 0.98, "under one image: not resolvable", color=QUIET, rotation=90,
-        ha="center", va="top", fontsize=9, zorder=5, transform=axes.get_xaxis_transform(),
+        left * math.sqrt(2),
+        0.98,
+        "under one image: not resolvable",
+        color=QUIET,
+        rotation=90,
+        ha="center",
+        va="top",
+        fontsize=9,
+        zorder=5,
+        transform=axes.get_xaxis_transform(),
         bbox={"facecolor": SHADE, "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
-    )  # fmt: skip
+    )
     axes.plot([max(floors), 1], [max(floors), 1], color=LINE, linewidth=1, linestyle=DASHED)
     middle = math.exp(0.35 * math.log(max(floors)))
     axes.annotate(
-        "chance", (middle, middle), xytext=(6, -6), textcoords="offset points", color=QUIET,
+        "chance",
+        (middle, middle),
+        xytext=(6, -6),
+        textcoords="offset points",
+        color=QUIET,
         rotation=math.degrees(math.atan2(math.log(left), math.log(bottom))) % 180,
-        ha="center", va="center", rotation_mode="anchor",
-    )  # fmt: skip
+        ha="center",
+        va="center",
+        rotation_mode="anchor",
+    )
     handles, loud = [], 0
     for name, (_, fpr, tpr, low, high, quiet) in zip(names, curves, strict=True):
         color = QUIET if quiet else COLORS[loud % len(COLORS)]
@@ -91,9 +98,15 @@ def log_roc(curves, *, title, note="", floor):
         known = np.isfinite(tpr)
         place = np.maximum(fpr, left)
         axes.plot(
-            place[known], np.maximum(tpr[known], bottom), drawstyle="steps-post", color=color,
-            linestyle=dashes, linewidth=1.4 if quiet else 2, clip_on=False, zorder=3 - quiet,
-        )  # fmt: skip
+            place[known],
+            np.maximum(tpr[known], bottom),
+            drawstyle="steps-post",
+            color=color,
+            linestyle=dashes,
+            linewidth=1.4 if quiet else 2,
+            clip_on=False,
+            zorder=3 - quiet,
+        )
         if low is not None and high is not None:
             ends = [np.maximum(np.asarray(end, dtype=float), bottom) for end in (low, high)]
             axes.fill_between(place, *ends, step="post", color=color, alpha=0.15, linewidth=0)
@@ -152,9 +165,15 @@ def scores_by_image(groups, scores, *, threshold, flagged, title, note="", names
         places = base + 0.05 + _swarm((values - low) / (high - low), size)
         for which, face, layer in ((~marked, "white", 2), (marked, color, 3)):
             axes.scatter(
-                values[which], places[which], s=size**2, facecolor=face, edgecolor=color,
-                linewidth=0.7, zorder=layer, clip_on=False,
-            )  # fmt: skip
+                values[which],
+                places[which],
+                s=size**2,
+                facecolor=face,
+                edgecolor=color,
+                linewidth=0.7,
+                zorder=layer,
+                clip_on=False,
+            )
         if len(values):
             first, median, third = np.quantile(values, [0.25, 0.5, 0.75])
             box = Rectangle((first, base - 0.4), third - first, 0.09, color=color, alpha=0.35)
@@ -163,17 +182,25 @@ def scores_by_image(groups, scores, *, threshold, flagged, title, note="", names
         lost = int(np.sum((codes == number) & ~finite))
         text = _group_text(name, len(values), int(marked.sum()), number == 0, lost)
         axes.text(
-            0, base + 0.41, text, color=color, weight="bold", va="center",
+            0,
+            base + 0.41,
+            text,
+            color=color,
+            weight="bold",
+            va="center",
             transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
+        )
     if limit is not None:
         axes.axvline(limit, color=INK, linewidth=1.2, linestyle=DASHED)
         right = limit > (low + high) / 2
         axes.annotate(
-            f"threshold {limit:.3g}", (limit, 0), xycoords=("data", "axes fraction"),
-            xytext=(-4 if right else 4, 3), textcoords="offset points",
+            f"threshold {limit:.3g}",
+            (limit, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-4 if right else 4, 3),
+            textcoords="offset points",
             ha="right" if right else "left",
-        )  # fmt: skip
+        )
     axes.set(xlim=(low, high), ylim=(-0.75, len(names) - 0.4), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("score (higher means used)\nfilled dot: flagged; bar: quartiles and median")

@@ -57,8 +57,10 @@ def parts(audit, pictures):
     Returns:
         list of `Part`.
     """
-    shown = {key: _pictures(pictures.get(key)) for key in
-             ("roc", "scores", "controls", "detectors", "power")}  # fmt: skip
+    shown = {
+        key: _pictures(pictures.get(key))
+        for key in ("roc", "scores", "controls", "detectors", "power")
+    }
     title = "Scores" if audit["question"]["kind"] == "suspects" else "ROC curve and scores"
     return [
         Part("scores", title, tuple(_separation(audit, shown))),
@@ -85,22 +87,31 @@ def _pictures(value):
 def _separation(audit, shown):
     row = primary(audit)
     if row and row["auc"]:
-        yield Block("text", (
-            f"The primary detector, fixed beforehand, is the {row['title']}. Its AUC is "
-            f"{interval(row['auc'])}, {p_phrase(row['p'])} (permutation p, one-sided)."
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                f"The primary detector, fixed beforehand, is the {row['title']}. Its AUC is "
+                f"{interval(row['auc'])}, {p_phrase(row['p'])} (permutation p, one-sided)."
+            ),
+        )
     else:
         title = f", {row['title']}," if row else ""
-        yield Block("text", (
-            f"No AUC and no true positive rate can be given. The primary detector{title} ranks "
-            "the suspects; whether the first ones stand out from images that were not used is not "
-            "known."
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                f"No AUC and no true positive rate can be given. The primary detector{title} ranks "
+                "the suspects; whether the first ones stand out from images that were not used "
+                "is not known."
+            ),
+        )
     yield from shown["roc"]
     if row and row["auc"] and row["tpr"]:
-        yield Block("table", audit_tables.tpr_table(
-            row["tpr"], audit["confidence"], "True positive rates of the primary detector"
-        ))  # fmt: skip
+        yield Block(
+            "table",
+            audit_tables.tpr_table(
+                row["tpr"], audit["confidence"], "True positive rates of the primary detector"
+            ),
+        )
         yield from _resolution(row["tpr"])
     elif row and row["auc"]:
         yield Block("text", RATES_NEED_LABELS)
@@ -113,11 +124,14 @@ def _resolution(rates):
     coarse = [rate for rate in rates if not rate["resolvable"]]
     if coarse and coarse[0]["negatives"]:
         n = coarse[0]["negatives"]
-        yield Block("note", (
-            f"Not resolvable: one of {amount(n, 'image')} that were not used is {100 / n:.2g}%, "
-            f"so a false positive rate of {' or '.join(per_cent(r['fpr']) for r in coarse)} "
-            "cannot be told from none here."
-        ))  # fmt: skip
+        yield Block(
+            "note",
+            (
+                f"Not resolvable: one of {amount(n, 'image')} that were not used is {100 / n:.2g}%, "
+                f"so a false positive rate of {' or '.join(per_cent(r['fpr']) for r in coarse)} "
+                "cannot be told from none here."
+            ),
+        )
 
 
 def _riskiest(audit, pictures):
@@ -126,12 +140,15 @@ def _riskiest(audit, pictures):
         yield Block("text", MISSING["riskiest"])
         return
     tested = any(entry["p"] is not None for _, entry in entries)
-    yield Block("text", (
-        "Each image beside the generated ones nearest to it and, where there is one, beside the "
-        "real image of another patient that is about as near. Likeness is not proof of use: images "
-        "of the same organ resemble each other."
-        + ("" if tested else " This is a ranking: none of these images has been tested.")
-    ))  # fmt: skip
+    yield Block(
+        "text",
+        (
+            "Each image beside the generated ones nearest to it and, where there is one, "
+            "beside the real image of another patient that is about as near. Likeness is not "
+            "proof of use: images of the same organ resemble each other."
+            + ("" if tested else " This is a ranking: none of these images has been tested.")
+        ),
+    )
     yield Block("riskiest", entries)
 
 
@@ -141,11 +158,15 @@ def _controls(audit, shown):
         yield Block("text", MISSING["controls"])
         return
     states = [control["passed"] for control in controls]
-    yield Block("text", (
-        f"Of {amount(len(states), 'control')}, {states.count(True)} passed, {states.count(False)} "
-        f"failed and {states.count(None)} could not be judged. A negative control has to find "
-        "nothing; a positive one has to find what was put there. p is adjusted for their number."
-    ))  # fmt: skip
+    yield Block(
+        "text",
+        (
+            f"Of {amount(len(states), 'control')}, {states.count(True)} "
+            f"passed, {states.count(False)} failed and {states.count(None)} could not be judged. "
+            "A negative control has to find nothing; a positive one has to find what was put there. p is "
+            "adjusted for their number."
+        ),
+    )
     yield from shown["controls"]
     yield Block("table", audit_tables.controls_table(controls))
 
@@ -156,11 +177,14 @@ def _detectors(audit, shown):
         yield Block("text", MISSING["detectors"])
         return
     if any(row["auc"] for row in audit["detectors"]):
-        yield Block("text", (
-            "The verdict rests on the primary detector alone; the best of many would look good by "
-            "chance. Brackets hold the confidence interval of "
-            f"{per_cent(audit['confidence'])}."
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                "The verdict rests on the primary detector alone; the best of many would look "
+                "good by chance. Brackets hold the confidence interval of "
+                f"{per_cent(audit['confidence'])}."
+            ),
+        )
     else:
         yield Block("text", "Without a reference no detector can be measured; what each took:")
     yield from shown["detectors"]
@@ -172,12 +196,15 @@ def _power(power, shown):
         yield Block("text", MISSING["power"])
         return
     if power["detectable_auc"] is not None:
-        yield Block("text", (
-            f"The minimum detectable AUC is {number(power['detectable_auc'])}: one as high is "
-            f"found with a probability of {per_cent(power['power'])}; weaker memorisation may go "
-            f"unseen. Measured, an AUC from {number(power['significant_auc'])} on is significant "
-            f"(p < {power['alpha']:g})."
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                f"The minimum detectable AUC is {number(power['detectable_auc'])}: one as high is "
+                f"found with a probability of {per_cent(power['power'])}; weaker memorisation "
+                f"may go unseen. Measured, an AUC from {number(power['significant_auc'])} on "
+                f"is significant (p < {power['alpha']:g})."
+            ),
+        )
     yield Block("text", power["found"])
     yield from shown["power"]
     if power["curve"]:
@@ -191,10 +218,13 @@ def _share(audit):
         yield Block("text", MISSING["share"])
         return
     name = audit["question"]["suspects"]["name"]
-    yield Block("text", (
-        f"Estimated from below, the share of the {name} whose scores show use is "
-        f"{interval(share, percent=True)} ({share['method']})."
-    ))  # fmt: skip
+    yield Block(
+        "text",
+        (
+            f"Estimated from below, the share of the {name} whose scores show use is "
+            f"{interval(share, percent=True)} ({share['method']})."
+        ),
+    )
     yield Block("text", share["note"])
 
 
@@ -202,12 +232,15 @@ def _epsilon(epsilon):
     if not epsilon:
         yield Block("text", MISSING["epsilon"])
         return
-    yield Block("text", (
-        f"With {per_cent(epsilon['confidence'])} confidence, epsilon is at least "
-        f"{number(epsilon['low'])} (delta {epsilon['delta']:g}): of {epsilon['used']:,} that were "
-        f"used {epsilon['true_positives']:,} are called so, and of {epsilon['unused']:,} that were "
-        f"not {epsilon['false_positives']:,}."
-    ))  # fmt: skip
+    yield Block(
+        "text",
+        (
+            f"With {per_cent(epsilon['confidence'])} confidence, epsilon is at least "
+            f"{number(epsilon['low'])} (delta {epsilon['delta']:g}): of {epsilon['used']:,} "
+            f"that were used {epsilon['true_positives']:,} are called so, and "
+            f"of {epsilon['unused']:,} that were not {epsilon['false_positives']:,}."
+        ),
+    )
     yield Block("text", epsilon["note"])
 
 
@@ -215,24 +248,34 @@ def _patients(audit):
     patients, siblings, kind = audit["patients"], audit["siblings"], audit["question"]["kind"]
     yield Block("heading", "Patients")
     if patients:
-        yield Block("text", (
-            f"{amount(patients['n'], 'patient')}, each with one score ({patients['pooling']}): AUC "
-            f"{interval(patients['auc'])}, {p_phrase(patients['p'])}"
-            + (f", kappa {interval(patients['kappa'])}." if patients["kappa"] else ".")
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                f"{amount(patients['n'], 'patient')}, each with one score "
+                f"({patients['pooling']}): AUC "
+                f"{interval(patients['auc'])}, {p_phrase(patients['p'])}"
+                + (f", kappa {interval(patients['kappa'])}." if patients["kappa"] else ".")
+            ),
+        )
         if patients["tpr"]:
-            yield Block("table", audit_tables.tpr_table(
-                patients["tpr"], audit["confidence"], "True positive rates of patients"
-            ))  # fmt: skip
+            yield Block(
+                "table",
+                audit_tables.tpr_table(
+                    patients["tpr"], audit["confidence"], "True positive rates of patients"
+                ),
+            )
     else:
         yield Block("text", missing("patients", kind))
     yield Block("heading", "Siblings")
     if siblings:
-        yield Block("text", (
-            f"{amount(siblings['images'], 'sibling image')} of "
-            f"{amount(siblings['patients'], 'patient')}, against images that were not used "
-            f"of other patients: AUC {interval(siblings['auc'])}, {p_phrase(siblings['p'])}."
-        ))  # fmt: skip
+        yield Block(
+            "text",
+            (
+                f"{amount(siblings['images'], 'sibling image')} of "
+                f"{amount(siblings['patients'], 'patient')}, against images that were not used "
+                f"of other patients: AUC {interval(siblings['auc'])}, {p_phrase(siblings['p'])}."
+            ),
+        )
         yield Block("text", siblings["note"])
     else:
         yield Block("text", missing("siblings", kind))
@@ -257,12 +300,15 @@ def _data(data):
 
 
 def _settings(audit):
-    yield Block("text", (
-        f"{KINDS[audit['question']['kind']]} Seed {audit['seed']}, {audit['folds']} folds, "
-        f"{audit['resamples']:,} resamples for intervals, {audit['permutations']:,} permutations "
-        f"for p. The audit took {duration(audit['seconds'])} and at most "
-        f"{memory(audit['peak_bytes'])} of memory."
-    ))  # fmt: skip
+    yield Block(
+        "text",
+        (
+            f"{KINDS[audit['question']['kind']]} Seed {audit['seed']}, {audit['folds']} folds, "
+            f"{audit['resamples']:,} resamples for intervals, "
+            f"{audit['permutations']:,} permutations for p. The audit took "
+            f"{duration(audit['seconds'])} and at most {memory(audit['peak_bytes'])} of memory."
+        ),
+    )
     for title, values in (("Settings", audit["settings"]), ("Environment", audit["environment"])):
         table = Block("table", audit_tables.values_table(title, values))
         yield Block("details", (title, (table,)))

@@ -64,10 +64,15 @@ def tpr_table(rows, confidence, label):
     level = per_cent(confidence)
     return Table(
         label,
-        ("false positive rate", "true positive rate", f"{level} interval, patients resampled",
-         f"{level} interval, exact (Clopper-Pearson)", "false positives"),
+        (
+            "false positive rate",
+            "true positive rate",
+            f"{level} interval, patients resampled",
+            f"{level} interval, exact (Clopper-Pearson)",
+            "false positives",
+        ),
         tuple((per_cent(row["fpr"]), *_tpr_cells(row)) for row in rows),
-    )  # fmt: skip
+    )
 
 
 def _tpr_cells(row):
@@ -88,14 +93,20 @@ def controls_table(controls):
         "Controls",
         ("control", "result", "expected", "found", "AUC", "p (adjusted)"),
         tuple(
-            (row["title"], _passed(row["passed"]), row["expected"], row["found"],
-             interval(row["auc"]), _adjusted(row))
+            (
+                row["title"],
+                _passed(row["passed"]),
+                row["expected"],
+                row["found"],
+                interval(row["auc"]),
+                _adjusted(row),
+            )
             for row in controls
         ),
         titled=True,
         cards=True,
         tags={row["title"]: row["kind"] for row in controls},
-    )  # fmt: skip
+    )
 
 
 def _adjusted(row):
@@ -119,12 +130,16 @@ def detector_tables(audit):
         "Detectors: AUC and true positive rates",
         ("detector", "AUC", "p", *(f"TPR at {per_cent(rate)} FPR" for rate in rates)),
         tuple(
-            (row["title"], interval(row["auc"]), p_value(row["p"]),
-             *(map(_tpr, row["tpr"]) if row["tpr"] else [DASH] * len(rates)))
+            (
+                row["title"],
+                interval(row["auc"]),
+                p_value(row["p"]),
+                *(map(_tpr, row["tpr"]) if row["tpr"] else [DASH] * len(rates)),
+            )
             for row in detectors
         ),
         tags=tags,
-    )  # fmt: skip
+    )
     compared = Table(
         "Detectors: difference to the best classical attack",
         ("detector", "AUC less that of", "best classical attack", "p of the difference"),
@@ -134,24 +149,39 @@ def detector_tables(audit):
     names = ("kappa", "accuracy", "precision", "recall", "f1")
     decisions = Table(
         "Detectors: decisions and cost",
-        ("detector", "kappa", "accuracy", "precision", "recall", "F1", "uses labels",
-         "trains a network", "time", "peak memory"),
+        (
+            "detector",
+            "kappa",
+            "accuracy",
+            "precision",
+            "recall",
+            "F1",
+            "uses labels",
+            "trains a network",
+            "time",
+            "peak memory",
+        ),
         tuple(
-            (row["title"],
-             *(interval(row[name], percent=name not in ("kappa", "f1")) for name in names),
-             _yes(row["uses_labels"]), _yes(row["network"]), duration(row["seconds"]),
-             memory(row["peak_bytes"]))
+            (
+                row["title"],
+                *(interval(row[name], percent=name not in ("kappa", "f1")) for name in names),
+                _yes(row["uses_labels"]),
+                _yes(row["network"]),
+                duration(row["seconds"]),
+                memory(row["peak_bytes"]),
+            )
             for row in detectors
         ),
         tags=tags,
-    )  # fmt: skip
+    )
     kept = [_without_empty(table) for table in (separation, compared, decisions)]
     return [table for table in kept if table.rows and len(table.headers) > 1]
 
 
 def _tag(row):
-    kinds = [word for word, holds in (("primary", row["primary"]), ("control", row["control"]))
-             if holds]  # fmt: skip
+    kinds = [
+        word for word, holds in (("primary", row["primary"]), ("control", row["control"])) if holds
+    ]
     return ", ".join(kinds)
 
 
@@ -178,10 +208,11 @@ def _without_empty(table):
     void = {DASH, UNRESOLVABLE}
     measured = any(str(row[1]) not in void for row in table.rows)
     columns = [
-        place for place in range(len(table.headers))
+        place
+        for place in range(len(table.headers))
         # Where AUCs are known, a rate that no detector resolves is worth seeing.
         if any(str(row[place]) not in (void if not measured else {DASH}) for row in table.rows)
-    ]  # fmt: skip
+    ]
     headers, *rows = (
         tuple(row[place] for place in columns) for row in (table.headers, *table.rows)
     )
@@ -195,26 +226,31 @@ def _yes(value):
 def curve_table(power):
     """The power of the test at each AUC of the curve."""
     return Table(
-        "Power by AUC", ("AUC of the detector", "power"),
+        "Power by AUC",
+        ("AUC of the detector", "power"),
         tuple((number(auc), number(value, True)) for auc, value in power["curve"]),
-    )  # fmt: skip
+    )
 
 
 def counts_table(counts):
     """How many images and patients there are of each sort."""
     return Table(
-        "Images and patients", ("images", "number", "patients"),
-        tuple((what, f"{images:,}", DASH if patients is None else f"{patients:,}")
-              for what, images, patients in counts),
-    )  # fmt: skip
+        "Images and patients",
+        ("images", "number", "patients"),
+        tuple(
+            (what, f"{images:,}", DASH if patients is None else f"{patients:,}")
+            for what, images, patients in counts
+        ),
+    )
 
 
 def sizes_table(sizes):
     """How many images there are of each size."""
     return Table(
-        "Sizes", ("width and height in pixels", "images"),
+        "Sizes",
+        ("width and height in pixels", "images"),
         tuple((size, f"{images:,}") for size, images in sizes),
-    )  # fmt: skip
+    )
 
 
 def unreadable_table(unreadable):
@@ -223,14 +259,19 @@ def unreadable_table(unreadable):
     left = len(unreadable) - len(rows)
     if left:
         rows.append((f"and {amount(left, 'more file')}", DASH))
-    return Table("Files that could not be read", ("file", "reason"), tuple(rows),
-                 titled=True, cards=True)  # fmt: skip
+    return Table(
+        "Files that could not be read", ("file", "reason"), tuple(rows), titled=True, cards=True
+    )
 
 
 def digests_table(digests):
     """The digest of each sort of images."""
-    return Table("Digests", ("images", "SHA-256 of the sorted digests"), tuple(map(tuple, digests)),
-                 titled=True)  # fmt: skip
+    return Table(
+        "Digests",
+        ("images", "SHA-256 of the sorted digests"),
+        tuple(map(tuple, digests)),
+        titled=True,
+    )
 
 
 def values_table(label, values):

@@ -68,15 +68,26 @@ def _less(own, confidence):
         blind = "yes" if control else "no"
         table.append((title, *panel, blind, *cells, format_number(at["less"].mean()), *told))
     return Section(
-        f"AUC less that of {other}", text=(text,), rows=tuple(table),
-        headers=("detector", "real images", "architecture", "blind",
-                 *(f"N = {n:,}" for n in counts), "mean", "above 0", "holding 0", "below 0"),
+        f"AUC less that of {other}",
+        text=(text,),
+        rows=tuple(table),
+        headers=(
+            "detector",
+            "real images",
+            "architecture",
+            "blind",
+            *(f"N = {n:,}" for n in counts),
+            "mean",
+            "above 0",
+            "holding 0",
+            "below 0",
+        ),
         notes=(
             f"difference [{confidence:.0%} interval over patients of this victim]; victims of one "
             "N in the order of their seeds. Beside a detector that uses labels, both are ranked "
             "within its folds.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _seeds(own):
@@ -89,9 +100,16 @@ def _seeds(own):
         found = np.asarray(row.auc_seeds, dtype=float)
         spreads.append(found.std(ddof=1))
         table.append(
-            (row.victim, row.title, str(len(found)), format_number(found.mean()),
-             f"{spreads[-1]:.3f}", format_number(found.min()), format_number(found.max()))
-        )  # fmt: skip
+            (
+                row.victim,
+                row.title,
+                str(len(found)),
+                format_number(found.mean()),
+                f"{spreads[-1]:.3f}",
+                format_number(found.min()),
+                format_number(found.max()),
+            )
+        )
     text = (
         "Detectors that use labels are cross-fitted again over other draws of the folds: the "
         f"standard deviation of the AUC over them is {np.median(spreads):.3f} at the median and "
@@ -136,10 +154,14 @@ def _memory(frame):
     if rows.empty:
         return None
     table = [
-        (title, str(len(at)), *(f"{bytes / 1e9:.1f}" for bytes in _ends(at["peak_bytes"])),
-         *(f"{seconds:.0f}" for seconds in _ends(at["seconds"])))
+        (
+            title,
+            str(len(at)),
+            *(f"{bytes / 1e9:.1f}" for bytes in _ends(at["peak_bytes"])),
+            *(f"{seconds:.0f}" for seconds in _ends(at["seconds"])),
+        )
         for (_, title, _), at in rows.groupby(["control", "title", "detector"])
-    ]  # fmt: skip
+    ]
     text = (
         "Most memory the process had held when a detector was done: one is charged with those that "
         "ran before it in the same command. A Siamese network that is a run of its own has its own "

@@ -152,11 +152,19 @@ def against_chance(rows, metric):
     """Where the intervals of `rows` lie, as text."""
     chance, where = METRICS[metric].chance_text, sides(rows, metric).value_counts()
     if len(rows) == 1:
-        words = {"above": f"lies above {chance}", "holds": f"holds {chance}",
-                 "below": f"lies below {chance}", "none": "is not defined"}  # fmt: skip
+        words = {
+            "above": f"lies above {chance}",
+            "holds": f"holds {chance}",
+            "below": f"lies below {chance}",
+            "none": "is not defined",
+        }
         return f"its interval {words[where.index[0]]}"
-    words = {"above": f"above {chance}", "holds": f"holding {chance}",
-             "below": f"below {chance}", "none": "not defined"}  # fmt: skip
+    words = {
+        "above": f"above {chance}",
+        "holds": f"holding {chance}",
+        "below": f"below {chance}",
+        "none": "not defined",
+    }
     return "intervals: " + ", ".join(f"{where[key]} {words[key]}" for key in words if key in where)
 
 
@@ -184,9 +192,7 @@ def against_members(frame, metric, *, title, note=""):
     tall = max(3.1 * len(reals) + 0.9, 0.17 * lines + 1.2)
     figure = Figure(figsize=(wide * len(architectures) + 2.4, tall), layout="constrained")
     headline(figure, title)
-    grid = figure.subplots(
-        len(reals), len(architectures), squeeze=False, sharex=True, sharey=True
-    )  # fmt: skip
+    grid = figure.subplots(len(reals), len(architectures), squeeze=False, sharex=True, sharey=True)
     for row, real in zip(grid, reals, strict=True):
         for axes, architecture in zip(row, architectures, strict=True):
             here = frame[(frame["real"] == real) & (frame["architecture"] == architecture)]
@@ -196,8 +202,11 @@ def against_members(frame, metric, *, title, note=""):
     _frame_of(grid, frame, metric, members)
     figure.legend(
         handles=[*(style["handle"] for style in styles.values()), _chance(of)],
-        loc="outside right center", frameon=False, handlelength=2.6, labelspacing=0.7,
-    )  # fmt: skip
+        loc="outside right center",
+        frameon=False,
+        handlelength=2.6,
+        labelspacing=0.7,
+    )
     if note:
         wrapped = "\n".join(textwrap.wrap(note, int(figure.get_figwidth() * 13)))
         figure.supxlabel(wrapped, x=0.02, ha="left", color=QUIET, fontsize=9.5)
@@ -210,8 +219,12 @@ def _styles(found):
         color, dashes = (QUIET, DASHED) if control else (COLORS[number % len(COLORS)], "-")
         mark = MARKS[len(styles) % len(MARKS)]
         number += not control
-        points = {"color": color, "marker": mark, "markersize": 5,
-                  "markerfacecolor": "white" if control else color}  # fmt: skip
+        points = {
+            "color": color,
+            "marker": mark,
+            "markersize": 5,
+            "markerfacecolor": "white" if control else color,
+        }
         label = textwrap.fill(printable(title), 26, break_long_words=False)
         # Matplotlib leaves a label that begins with an underscore out of a legend.
         label = "\u200b" + label if label.startswith("_") else label
@@ -235,29 +248,52 @@ def _draw(axes, here, metric, styles, members, seeds):
         middle = np.exp(step * (first + (len(seeds) - 1) / 2))
         means = rows.groupby("members")[metric].mean().reindex(members)
         axes.plot(
-            np.array(members) * middle, means.to_numpy(), color=style["color"], linewidth=1.5,
-            linestyle=style["dashes"], alpha=0.8, label=name, zorder=2,
-        )  # fmt: skip
+            np.array(members) * middle,
+            means.to_numpy(),
+            color=style["color"],
+            linewidth=1.5,
+            linestyle=style["dashes"],
+            alpha=0.8,
+            label=name,
+            zorder=2,
+        )
         rows = rows[rows[metric].notna()]
         aside = np.exp(step * (first + rows["seed"].map(seeds.index).to_numpy(dtype=float)))
         places = rows["members"].to_numpy() * aside
         axes.vlines(
-            places, rows[f"{metric}_low"], rows[f"{metric}_high"], color=style["color"],
-            linewidth=1.2, alpha=0.55, zorder=1, label=f"_{name}",
-        )  # fmt: skip
+            places,
+            rows[f"{metric}_low"],
+            rows[f"{metric}_high"],
+            color=style["color"],
+            linewidth=1.2,
+            alpha=0.55,
+            zorder=1,
+            label=f"_{name}",
+        )
         axes.plot(
-            places, rows[metric].to_numpy(), linestyle="none", label=f"_{name}", zorder=3,
+            places,
+            rows[metric].to_numpy(),
+            linestyle="none",
+            label=f"_{name}",
+            zorder=3,
             **style["points"],
-        )  # fmt: skip
+        )
     for count in members:
         edges = count * np.exp((-width / 2, width / 2))
         axes.axvspan(*edges, color="#F4F4F4", linewidth=0, zorder=-1)
         at = here[here["members"] == count]
         if at[metric].isna().all():
             axes.text(
-                count, 0.98, METRICS[metric].missing(at), color=QUIET, rotation=90, ha="center",
-                va="top", fontsize=9, transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
+                count,
+                0.98,
+                METRICS[metric].missing(at),
+                color=QUIET,
+                rotation=90,
+                ha="center",
+                va="top",
+                fontsize=9,
+                transform=axes.get_xaxis_transform(),
+            )
 
 
 def _gap(members):

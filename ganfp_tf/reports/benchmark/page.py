@@ -206,15 +206,21 @@ def _by_members(own, metric, confidence):
         cells.append(words.get(verdict, verdict) + between)
         rows.append((title, *panel, "yes" if control else "no", *cells))
     return Section(
-        f"{of.title}: each detector at each N", rows=tuple(rows),
-        headers=("detector", *PANEL_HEADERS, "blind", *(f"N = {n:,}" for n in counts),
-                 "from the smallest N to the largest"),
+        f"{of.title}: each detector at each N",
+        rows=tuple(rows),
+        headers=(
+            "detector",
+            *PANEL_HEADERS,
+            "blind",
+            *(f"N = {n:,}" for n in counts),
+            "from the smallest N to the largest",
+        ),
         notes=(
             f"value [{confidence:.0%} interval over patients of this victim]; victims of one N in "
             "the order of their seeds. 'falls', 'rises': all intervals at one end lie apart from "
             "all at the other; even so N need not be the reason: trainings on one N differ, too.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _spread(own):
@@ -260,28 +266,66 @@ def _unrelated(own, unrelated, confidence):
     words = {"holds": "yes", "above": "no, above", "below": "no, below", "none": "not defined"}
     headers = ("victim", "detector", "images (patients)", "AUC", "holds 0.5", "p", "AUC on its own")
     cells = [
-        (row.victim, row.title, f"{row.images} ({row.patients})", curves.interval(row, "auc"),
-         words[sides[row.Index]], format_p(row.auc_p), theirs.get((row.victim, row.detector), "-"))
+        (
+            row.victim,
+            row.title,
+            f"{row.images} ({row.patients})",
+            curves.interval(row, "auc"),
+            words[sides[row.Index]],
+            format_p(row.auc_p),
+            theirs.get((row.victim, row.detector), "-"),
+        )
         for row in rows.itertuples()
-    ]  # fmt: skip
+    ]
     note = "'AUC on its own': with the images that the victim itself generated."
     return Section(title, text=(text,), headers=headers, rows=tuple(cells), notes=(note,))
 
 
 def _table(frame):
     headers = (
-        "victim", *PANEL_HEADERS, "N", "non-members", "generated", "pixels", "steps", "seed",
-        "images of", "detector", "blind", "images (patients)", "AUC", "p", "TPR at 1% FPR",
-        "TPR at 10% FPR", "kappa", "seconds",
-    )  # fmt: skip
+        "victim",
+        *PANEL_HEADERS,
+        "N",
+        "non-members",
+        "generated",
+        "pixels",
+        "steps",
+        "seed",
+        "images of",
+        "detector",
+        "blind",
+        "images (patients)",
+        "AUC",
+        "p",
+        "TPR at 1% FPR",
+        "TPR at 10% FPR",
+        "kappa",
+        "seconds",
+    )
     rows = [
-        (row.victim, row.real, row.architecture, f"{row.members:,}", f"{row.non_members:,}",
-         f"{row.generated:,}", str(row.size), f"{row.steps:,}", str(row.seed), row.set, row.title,
-         "yes" if row.control else "no", f"{row.images} ({row.patients})",
-         curves.interval(row, "auc"), format_p(row.auc_p), curves.interval(row, "tpr_1"),
-         curves.interval(row, "tpr_10"), curves.interval(row, "kappa"), f"{row.seconds:.0f}")
+        (
+            row.victim,
+            row.real,
+            row.architecture,
+            f"{row.members:,}",
+            f"{row.non_members:,}",
+            f"{row.generated:,}",
+            str(row.size),
+            f"{row.steps:,}",
+            str(row.seed),
+            row.set,
+            row.title,
+            "yes" if row.control else "no",
+            f"{row.images} ({row.patients})",
+            curves.interval(row, "auc"),
+            format_p(row.auc_p),
+            curves.interval(row, "tpr_1"),
+            curves.interval(row, "tpr_10"),
+            curves.interval(row, "kappa"),
+            f"{row.seconds:.0f}",
+        )
         for row in frame.itertuples()
-    ]  # fmt: skip
+    ]
     return Section("All rows", headers=headers, rows=tuple(rows))
 
 

@@ -74,10 +74,21 @@ def _verdict(systems, where):
 
 def _images(systems, where, confidence):
     headers = (
-        "system", "backbone weights", "images (used)", "AUC", "p", "AUC less the first system's",
-        "p of that", "kappa", "TPR at 10% FPR", "at 5%", "at 1%", "accuracy", "F1",
+        "system",
+        "backbone weights",
+        "images (used)",
+        "AUC",
+        "p",
+        "AUC less the first system's",
+        "p of that",
+        "kappa",
+        "TPR at 10% FPR",
+        "at 5%",
+        "at 1%",
+        "accuracy",
+        "F1",
         "AUC on train images",
-    )  # fmt: skip
+    )
     rows = [_image_cells(row, figures=("kappa",)) for row in systems]
     chart = bars.auc_chart(
         [(row.title, *row.auc[:3], not row.weights.get("pretrained")) for row in systems],
@@ -86,27 +97,33 @@ def _images(systems, where, confidence):
     )
     alt = "; ".join(f"{row.title}: AUC {format_interval(*row.auc[:3])}" for row in systems)
     return Section(
-        f"Images ({where})", headers=headers, rows=tuple(rows),
+        f"Images ({where})",
+        headers=headers,
+        rows=tuple(rows),
         notes=(
             "Each real image is one sample. Train images were seen in training: their AUC shows "
             "only how much was learned by heart.",
         ),
         picture=Picture(chart, "figures/comparison_auc.png", alt),
-    )  # fmt: skip
+    )
 
 
 def _image_cells(row, figures=()):
     level, (value, low, high, p) = row.levels[row.level], row.auc
     metrics = level["metrics"]
     return (
-        row.title, row.weights.get("source", "-"),
+        row.title,
+        row.weights.get("source", "-"),
         f"{metrics['n']['value']} ({metrics['positives']['value']})",
-        format_interval(value, low, high), format_p(p), *difference_cells(row),
+        format_interval(value, low, high),
+        format_p(p),
+        *difference_cells(row),
         _figure(metrics, "kappa"),
         *(_figure(metrics, f"tpr_at_{rate}_fpr", True) for rate in (10, 5, 1)),
-        _figure(metrics, "accuracy", True), _figure(metrics, "f1"),
+        _figure(metrics, "accuracy", True),
+        _figure(metrics, "f1"),
         _figure(row.levels.get(TRAIN, {}).get("metrics", {}), "auc"),
-    )  # fmt: skip
+    )
 
 
 def difference_cells(row):
@@ -119,10 +136,19 @@ def difference_cells(row):
 
 def _pairs(systems, confidence):
     headers = (
-        "system", "pairs (share used)", "F1", "precision", "recall", "accuracy",
-        "accuracy of 'never used'", "paper: F1", "precision", "recall", "accuracy",
+        "system",
+        "pairs (share used)",
+        "F1",
+        "precision",
+        "recall",
+        "accuracy",
+        "accuracy of 'never used'",
+        "paper: F1",
+        "precision",
+        "recall",
+        "accuracy",
         "share used it implies",
-    )  # fmt: skip
+    )
     rows, charted = [], []
     for row in systems:
         metrics = row.levels[PAIRS]["metrics"]
@@ -147,39 +173,55 @@ def _pairs(systems, confidence):
         ours = {key: _three(metrics[key]) for key in bars.PAIR_FIGURES}
         charted.append((row.title, ours, dataclasses.asdict(printed) if printed else None))
     chart = bars.pair_chart(
-        charted, title="Figures of test pairs, beside the paper's",
+        charted,
+        title="Figures of test pairs, beside the paper's",
         note=f"lines: {confidence:.0%} intervals over patients; the shares of used pairs differ",
-    )  # fmt: skip
+    )
     alt = "; ".join(f"{cells[0]}: F1 {cells[2]}, accuracy {cells[5]}" for cells in rows)
     return Section(
-        "Pairs, as the paper counts", headers=headers, rows=tuple(rows),
+        "Pairs, as the paper counts",
+        headers=headers,
+        rows=tuple(rows),
         text=(
             "Every pair of a test image and a generated partner is one sample with its real "
             "image's label, decided at probability 0.5. Precision, F1 and accuracy depend on the "
             "share of used pairs, so they compare only at the same share.",
         ),
         picture=Picture(chart, "figures/comparison_pairs.png", alt),
-    )  # fmt: skip
+    )
 
 
 def _paper():
     headers, rows = paper.paper_rows_table()
     return Section(
-        "The paper's Table 1, checked", headers=tuple(headers), rows=tuple(map(tuple, rows)),
+        "The paper's Table 1, checked",
+        headers=tuple(headers),
+        rows=tuple(map(tuple, rows)),
         text=(
             "The share of used pairs follows from precision, recall and accuracy; F1 follows from "
             "precision and recall. Where a printed figure does not follow, the row says so.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _ablations(rows, ablations, where):
     full = next(row for row in rows if row.name == ablations[0].ablates)
     headers = (
-        "variant", "backbone weights", "images (used)", "AUC", "p",
-        f"AUC less that of {full.title}", "p of that", "kappa", "TPR at 10% FPR", "at 5%", "at 1%",
-        "accuracy", "F1", "AUC on train images",
-    )  # fmt: skip
+        "variant",
+        "backbone weights",
+        "images (used)",
+        "AUC",
+        "p",
+        f"AUC less that of {full.title}",
+        "p of that",
+        "kappa",
+        "TPR at 10% FPR",
+        "at 5%",
+        "at 1%",
+        "accuracy",
+        "F1",
+        "AUC on train images",
+    )
     shown = [dataclasses.replace(full, difference=None), *ablations]
     seeds = [row.auc[0] for row in shown if row.is_seed_of(full) and row.auc[0] is not None]
     notes = ()
@@ -192,33 +234,46 @@ def _ablations(rows, ablations, where):
             "no difference.",
         )
     return Section(
-        f"Ablations of {full.title} ({where})", headers=headers,
-        rows=tuple(_image_cells(row) for row in shown), notes=notes,
-    )  # fmt: skip
+        f"Ablations of {full.title} ({where})",
+        headers=headers,
+        rows=tuple(_image_cells(row) for row in shown),
+        notes=notes,
+    )
 
 
 def _cost(rows):
     headers = (
-        "system", "parameters", "of these trained", "seconds", "of these embedding",
-        "images embedded", "peak memory",
-    )  # fmt: skip
+        "system",
+        "parameters",
+        "of these trained",
+        "seconds",
+        "of these embedding",
+        "images embedded",
+        "peak memory",
+    )
     cells = [
         (
-            row.title, f"{row.cost['parameters']:,}", f"{row.cost['trained_parameters']:,}",
-            f"{row.cost['seconds']:.0f}", f"{row.cost['embedding_seconds']:.0f}",
-            f"{row.cost['embedded_images']:,}", _gigabytes(row.cost["peak_bytes"]),
+            row.title,
+            f"{row.cost['parameters']:,}",
+            f"{row.cost['trained_parameters']:,}",
+            f"{row.cost['seconds']:.0f}",
+            f"{row.cost['embedding_seconds']:.0f}",
+            f"{row.cost['embedded_images']:,}",
+            _gigabytes(row.cost["peak_bytes"]),
         )
         for row in rows
         if row.cost
-    ]  # fmt: skip
+    ]
     return Section(
-        "Cost", headers=headers, rows=tuple(cells),
+        "Cost",
+        headers=headers,
+        rows=tuple(cells),
         notes=(
             "Each system ran in a process of its own; its start is counted. A system whose "
             "backbone another one has run before finds the features in the store and embeds "
             "nothing. Of an interrupted system the time of all its attempts is counted.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _method(folds, confidence):

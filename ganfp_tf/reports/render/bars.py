@@ -21,8 +21,12 @@ from ganfp_tf.reports.render.canvas import (
 from ganfp_tf.reports.render.tables import printable
 
 # The four figures of the paper's Table 1 and Figure 4.
-PAIR_FIGURES = {"f1": ("F1", USED), "precision": ("precision", UNUSED),
-                "recall": ("recall", THIRD), "accuracy": ("accuracy", FOURTH)}  # fmt: skip
+PAIR_FIGURES = {
+    "f1": ("F1", USED),
+    "precision": ("precision", UNUSED),
+    "recall": ("recall", THIRD),
+    "accuracy": ("accuracy", FOURTH),
+}
 
 
 @styled
@@ -43,9 +47,13 @@ def auc_chart(rows, *, title, note="", above=False):
     places = np.arange(len(rows))[::-1]
     axes.axvline(0.5, color=LINE, linewidth=1, linestyle=DASHED)
     axes.annotate(
-        "chance", (0.5, 0), xycoords=("data", "axes fraction"), xytext=(3, 3),
-        textcoords="offset points", color=QUIET,
-    )  # fmt: skip
+        "chance",
+        (0.5, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, 3),
+        textcoords="offset points",
+        color=QUIET,
+    )
     for place, (_, value, low, high, quiet) in zip(places, rows, strict=True):
         if not _known(value):
             axes.text(0.5, place, "not defined", color=QUIET, va="center", ha="center")
@@ -60,9 +68,13 @@ def auc_chart(rows, *, title, note="", above=False):
         for place, (name, *_) in zip(places, rows, strict=True):
             text = textwrap.shorten(printable(name), 80, placeholder=" …")
             axes.text(
-                0, place + 0.25, text, va="bottom", fontsize=9.5,
+                0,
+                place + 0.25,
+                text,
+                va="bottom",
+                fontsize=9.5,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            )  # fmt: skip
+            )
     else:
         axes.set_yticks(places, [name for name, *_ in rows])
     axes.set(xlim=(0, 1), ylim=(-0.7, len(rows) - 0.3), xlabel="AUC")
@@ -93,17 +105,20 @@ def pair_chart(rows, *, title, note=""):
                 axes.plot([place, place], [low, high], color=INK, linewidth=1.2)
             if paper:
                 axes.plot(
-                    place, paper[key], "D", color="white", markeredgecolor=INK, markersize=5,
+                    place,
+                    paper[key],
+                    "D",
+                    color="white",
+                    markeredgecolor=INK,
+                    markersize=5,
                     label="the paper's" if not marked else None,
-                )  # fmt: skip
+                )
                 marked = True
     axes.set_xticks(np.arange(len(rows)), [_broken(name) for name, *_ in rows])
     axes.tick_params(axis="x", length=0)
     axes.set(ylim=(0, 1.02), xlim=(-0.6, len(rows) - 0.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2
-    )  # fmt: skip
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.2)
     return figure
 
 

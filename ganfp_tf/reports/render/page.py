@@ -69,9 +69,12 @@ def as_html(title, sections):
 def templates():
     """The Jinja2 environment of all pages: every text is escaped, a name that is missing stops."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganfp_tf.reports"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("ganfp_tf.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["printable"] = printable
     return environment
 

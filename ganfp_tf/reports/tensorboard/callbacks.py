@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Curves of the training of the Siamese network in TensorBoard."""
 
 import time
 
@@ -6,7 +6,7 @@ import keras
 
 from ganfp_tf.reports.render import plots
 from ganfp_tf.siamese import networks
-from ganfp_tf.siamese.callbacks import _sigmoid
+from ganfp_tf.siamese.callbacks import sigmoid
 
 
 class Logging(keras.callbacks.Callback):
@@ -32,12 +32,12 @@ class Logging(keras.callbacks.Callback):
                 "auc/pairs_validation": logs["val_pair_auc"],
                 "auc/images_validation": logs["val_image_auc"],
                 "learning_rate": float(self.model.optimizer.learning_rate),
-                "similarity/used": float(_sigmoid(logits[labels == 1]).mean()),
-                "similarity/unused": float(_sigmoid(logits[labels == 0]).mean()),
+                "similarity/used": float(sigmoid(logits[labels == 1]).mean()),
+                "similarity/unused": float(sigmoid(logits[labels == 0]).mean()),
                 "seconds/epoch": time.monotonic() - self.started,
             },
         )
-        self.log.pr_curve(epoch + 1, labels, _sigmoid(scores))
+        self.log.pr_curve(epoch + 1, labels, sigmoid(scores))
         n = f"{len(labels)} validation images"
         self.log.figures(
             epoch + 1,

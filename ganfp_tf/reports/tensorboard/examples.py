@@ -76,7 +76,6 @@ def _evenly(rows, count=POINTS):
 
 def _thumbnail(material, row, side, config):
     image = read_image(
-        material.frame["path"].iloc[row], window=config.window_range,
-        nifti_slice=config.nifti_slice,
-    )  # fmt: skip
+        material.frame["path"].iloc[row], window=config.window_range, nifti_slice=config.nifti_slice
+    )
     return np.round(decode.resize(image, side).numpy()).astype("uint8")

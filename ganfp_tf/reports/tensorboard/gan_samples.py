@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Samples, losses and the Fréchet distance of a generator in TensorBoard."""
 
 import keras
 import numpy as np

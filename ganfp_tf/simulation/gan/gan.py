@@ -99,9 +99,11 @@ class GAN(keras.Model):
         self._follow()
         self.step.assign_add(1)
         values = {
-            "generator_loss": losses[0], "discriminator_loss": losses[1],
-            "real_logit": real_logits, "generated_logit": generated_logits,
-        }  # fmt: skip
+            "generator_loss": losses[0],
+            "discriminator_loss": losses[1],
+            "real_logit": real_logits,
+            "generated_logit": generated_logits,
+        }
         for name, value in values.items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}

@@ -12,7 +12,6 @@ import tensorflow as tf
 from ganfp_tf import files
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
-from ganfp_tf.reports.tensorboard.gan_samples import Samples
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.gan import callbacks, sampling
 from ganfp_tf.simulation.gan.architectures import ARCHITECTURES
@@ -29,9 +28,12 @@ def build(config, seed):
     gan = GAN(
         networks.generator(config.size, config.latent, config.channels),
         networks.discriminator(config.size, config.channels),
-        loss=config.gan_loss, r1=config.r1, average=config.ema, augmentation=config.policies,
+        loss=config.gan_loss,
+        r1=config.r1,
+        average=config.ema,
+        augmentation=config.policies,
         seed=seed,
-    )  # fmt: skip
+    )
     # No momentum, as suits adversaries that chase each other (Mescheder et al. 2018, appendix D).
     adams = [keras.optimizers.Adam(config.gan_learning_rate, 0.0, 0.99) for _ in range(2)]
     if keras.config.dtype_policy().name == "mixed_float16":
@@ -57,7 +59,7 @@ class Trained:
     parameters: dict
 
 
-def train(images, folder, config, *, seed, log, watch, title):
+def train(images, folder, config, *, seed, title, make_callbacks=None):
     """Trains a victim on `images`, or goes on with it where it was interrupted.
 
     Args:
@@ -65,9 +67,9 @@ def train(images, folder, config, *, seed, log, watch, title):
         folder: where checkpoint.npz, history.csv and generator.keras go.
         config: the simulation's Config.
         seed: of weights, order, latents and augmentation.
-        log: an open TensorBoard log.
-        watch: `fidelity.Fidelity` of these images, or None to measure nothing.
         title: of the bar.
+        make_callbacks: function (latents of the samples to be shown) -> further Keras callbacks,
+            which may add to the logs of an epoch.
 
     Returns:
         `Trained`.
@@ -84,8 +86,8 @@ def train(images, folder, config, *, seed, log, watch, title):
         shown = sampling.latents(gan.latent, callbacks.SHOWN, seed)
         acts = [
             callbacks.StopOnNonFinite(),
-            Samples(log, folder, watch, shown),
-            callbacks.Progress(config.steps, done, title),  # shows what Samples added
+            *(make_callbacks(shown) if make_callbacks else ()),
+            callbacks.Progress(config.steps, done, title),  # shows what they added
             checkpoint,
         ]
         full, rest = divmod(config.steps, EPOCH)
@@ -93,9 +95,14 @@ def train(images, folder, config, *, seed, log, watch, title):
             begun = int(gan.step) // EPOCH
             if steps and begun < epochs:
                 gan.fit(
-                    dataset, initial_epoch=begun, epochs=epochs, steps_per_epoch=steps, verbose=0,
-                    shuffle=False, callbacks=acts,
-                )  # fmt: skip
+                    dataset,
+                    initial_epoch=begun,
+                    epochs=epochs,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=acts,
+                )
                 dataset = batches(images, config.gan_batch, seed, first_step=int(gan.step))
     history = pd.DataFrame(checkpoint.history)
     files.write_csv(folder / "history.csv", history)

@@ -128,8 +128,9 @@ class Anatomy:
             v = (y + 6 - back * self.half_depth) / (0.92 * self.half_depth)
             out = u**2 + v**2
             slope = 2 * self.dome_drop * np.sqrt(out) / (0.7 * self.half_depth)
-            parts.append((top * self.height + self.dome_drop * out - z * self.height)
-                         / np.sqrt(1 + slope**2))  # fmt: skip
+            parts.append(
+                (top * self.height + self.dome_drop * out - z * self.height) / np.sqrt(1 + slope**2)
+            )
         return union(*parts, soft=12.0)
 
     def lung_distance(self, x, y, z):

@@ -151,18 +151,29 @@ def _effusion(anatomy, rng):
 
 
 MAKERS = {
-    "nodules": _nodules, "tree_in_bud": _tree_in_bud, "granuloma": _granulomas,
-    "cavity": _cavities, "infiltrate": _infiltrates, "consolidation": _consolidation,
+    "nodules": _nodules,
+    "tree_in_bud": _tree_in_bud,
+    "granuloma": _granulomas,
+    "cavity": _cavities,
+    "infiltrate": _infiltrates,
+    "consolidation": _consolidation,
     "effusion": _effusion,
-}  # fmt: skip
+}
 
 
 def paint(findings, anatomy, tissue, grid, z, thickness=4.0):
     """Paints findings over lung `tissue` (H, W) in HU, in place, at the axial position z."""
     height = z * anatomy.height
     # Large and soft ones first, so that cavities and nodules stay visible in them.
-    order = ("infiltrate", "consolidation", "effusion", "cavity", "tree_in_bud", "nodules",
-             "granuloma")  # fmt: skip
+    order = (
+        "infiltrate",
+        "consolidation",
+        "effusion",
+        "cavity",
+        "tree_in_bud",
+        "nodules",
+        "granuloma",
+    )
     for finding in sorted(findings, key=lambda one: order.index(one.kind)):
         far = abs(height - finding.centre[2])
         if finding.kind == "effusion" or far < 1.6 * finding.radii[2] + 10:
@@ -236,8 +247,9 @@ def _paint_buds(finding, anatomy, tissue, grid, z, thickness):
 
 def _paint_effusion(finding, anatomy, tissue, grid, z, thickness):
     """Fluid at the back of one side, deeper further down, its edge drawn up along the wall."""
-    depth = finding.radii[1] * step(z * anatomy.height, finding.centre[2] - finding.radii[2],
-                                    finding.centre[2])  # fmt: skip
+    depth = finding.radii[1] * step(
+        z * anatomy.height, finding.centre[2] - finding.radii[2], finding.centre[2]
+    )
     if depth <= 0.5:
         return
     angle, radius = np.arctan2(grid.x, -grid.y), np.hypot(grid.x, grid.y)

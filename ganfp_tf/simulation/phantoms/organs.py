@@ -40,13 +40,23 @@ def great_vessels(anatomy, rng):
     end = np.array(below[0]) - (anatomy.shift, 0, 0)
     arch_end = (end[0] / size, end[1] / size, 0.345)
     arteries = _join(
-        path([(4, -14, 0.6), (-12, -24, 0.5), (-15, -24, 0.42), (-10, -20, 0.345),
-              (2, -6, 0.315), (16, 12, 0.315), arch_end], aorta),
+        path(
+            [
+                (4, -14, 0.6),
+                (-12, -24, 0.5),
+                (-15, -24, 0.42),
+                (-10, -20, 0.345),
+                (2, -6, 0.315),
+                (16, 12, 0.315),
+                arch_end,
+            ],
+            aorta,
+        ),
         descending,
         path([(-4, -14, 0.32), (-9, -14, 0.22), (-24, -8, 0.1)], 6.5),
         path([(5, -4, 0.31), (8, -4, 0.2), (14, 0, 0.1)], 4.0),
         path([(14, 10, 0.31), (20, 8, 0.22), (30, 2, 0.1)], 5.0),
-    )  # fmt: skip
+    )
     lungs = _join(
         path([(18, -34, 0.58), (15, -32, 0.5), (14, -20, 0.445)], 14.0),
         path([(14, -20, 0.445), (-4, -2, 0.452), (-26, 2, 0.458), (-38, 6, 0.47)], [12, 10, 9, 7]),
@@ -64,8 +74,13 @@ def great_vessels(anatomy, rng):
         path([(0, 10, 0.4), (-20, 11, 0.435), (-36, 10, 0.47), (-38, 12, 0.52)], [8, 7, 6, 5]),
         path([(0, 10, 0.4), (22, 13, 0.45), (40, 15, 0.49), (42, 20, 0.53)], [8, 6.5, 5.5, 4.5]),
     )
-    return {"arteries": arteries, "lungs": lungs, "veins": veins, "gullet": gullet,
-            "airway": airway}  # fmt: skip
+    return {
+        "arteries": arteries,
+        "lungs": lungs,
+        "veins": veins,
+        "gullet": gullet,
+        "airway": airway,
+    }
 
 
 def lung_trees(anatomy, rng):
@@ -153,14 +168,21 @@ def draw_mediastinum(hu, anatomy, grid, z, thickness):
             left = np.maximum(shape + 12, 3 - across - 2)
             right = np.maximum(shape + 4, across + 8)
             blend(hu, blood, inside * np.maximum(cover(left, edge), cover(right, edge)))
-    for name, value in (("gullet", 35.0), ("veins", 0.85 * blood), ("lungs", blood),
-                        ("arteries", blood)):  # fmt: skip
+    for name, value in (
+        ("gullet", 35.0),
+        ("veins", 0.85 * blood),
+        ("lungs", blood),
+        ("arteries", blood),
+    ):
         blend(hu, value, inside * _drawn(anatomy, grid, z, thickness, anatomy.great[name]))
     walls = _drawn(anatomy, grid, z, thickness, anatomy.great["arteries"])
     specks = step(anatomy.noise(x, y, height, 9.0, octaves=2), 1.6, 2.2)
     blend(hu, 450.0, anatomy.calcium**2 * specks * walls * (1 - walls) * 2)
-    blend(hu, -800.0, 0.7 * inside * _drawn(
-        anatomy, grid, z, thickness, anatomy.great["gullet"], -4.2))  # fmt: skip
+    blend(
+        hu,
+        -800.0,
+        0.7 * inside * _drawn(anatomy, grid, z, thickness, anatomy.great["gullet"], -4.2),
+    )
 
 
 def draw_roots(hu, anatomy, grid, z, thickness):

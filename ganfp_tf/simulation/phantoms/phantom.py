@@ -71,9 +71,14 @@ def level(patient: int, index: int, *, slices: int = 3, seed: int = 0) -> float:
 
 
 def write_phantoms(
-    folder, *, patients: int, slices: int = 3, size: int = 64, seed: int = 0,
+    folder,
+    *,
+    patients: int,
+    slices: int = 3,
+    size: int = 64,
+    seed: int = 0,
     workers: int | None = None,
-) -> pathlib.Path:  # fmt: skip
+) -> pathlib.Path:
     """Writes phantom_<patient>_<slice>.png of all patients, manifest.csv and phantom.json.
 
     Images that are there already and can be read are kept, so an interrupted call goes on.

@@ -59,7 +59,7 @@ def test_other_images_of_a_patient_set_no_threshold():
 
 def test_correlations_are_pearsons():
     rows = unit_rows(np.asarray(REAL[:3], "float32"))
-    (_, found), = correlation_rows(rows, rows)  # fmt: skip
+    ((_, found),) = correlation_rows(rows, rows)
     assert found[0, 1] == pytest.approx(pearsonr(REAL[0], REAL[1])[0], abs=1e-6)
     assert np.diag(found) == pytest.approx(1.0)
 

@@ -36,9 +36,16 @@ def images(vectors, patients=None, role="real"):
     names = [f"{role}_{number}" for number in range(len(vectors))]
     digests = [" ".join(repr(float(x)) for x in vector) for vector in vectors]
     return pd.DataFrame(
-        {"path": names, "name": names, "role": role, "label": -1, "part": "", "digest": digests,
-         "patient": names if patients is None else patients}
-    )  # fmt: skip
+        {
+            "path": names,
+            "name": names,
+            "role": role,
+            "label": -1,
+            "part": "",
+            "digest": digests,
+            "patient": names if patients is None else patients,
+        }
+    )
 
 
 def generated_images(vectors):

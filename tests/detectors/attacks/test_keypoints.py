@@ -69,8 +69,9 @@ def test_matches_are_those_of_scikit_image():
     pictures = checks()
     pictures[1] = np.clip(pictures[0] + np.random.default_rng(1).normal(0, 0.1, (64, 64)), 0, 1)
     detector = KeypointMatches()
-    (x, points), (y, others) = ((row[:, 2:].astype(bool), row[:, :2]) for row in
-                                detector.describe(pictures[:2]))  # fmt: skip
+    (x, points), (y, others) = (
+        (row[:, 2:].astype(bool), row[:, :2]) for row in detector.describe(pictures[:2])
+    )
     assert np.isfinite(points).all() and np.isfinite(others).all()
     pairs = match_descriptors(x, y, cross_check=True)
     apart = np.linalg.norm(points[pairs[:, 0]] - others[pairs[:, 1]], axis=1)

@@ -59,7 +59,7 @@ def test_scales_are_medians_between_patients():
     among, scales, groups = by_hand()
     found = Patches.fit(REAL.astype("float32"), groups, 3)
     assert found.scales == pytest.approx(scales, rel=1e-5)
-    (_, block), = found.distance_rows(REAL.astype("float32"), REAL.astype("float32"))  # fmt: skip
+    ((_, block),) = found.distance_rows(REAL.astype("float32"), REAL.astype("float32"))
     assert block == pytest.approx((among / scales[:, None, None]).mean(axis=0), abs=1e-5)
 
 
@@ -89,9 +89,7 @@ def test_calibrated_by_hand():
     among, scales, _ = by_hand()
     among = (among / scales[:, None, None]).mean(axis=0)
     made = np.stack([distance_to(image, FAKES, scales) for image in REAL])
-    expected = [
-        np.log(first(among[i][OTHER[i]], 3)) - np.log(first(made[i], 3)) for i in range(12)
-    ]  # fmt: skip
+    expected = [np.log(first(among[i][OTHER[i]], 3)) - np.log(first(made[i], 3)) for i in range(12)]
     detector = CalibratedPatches(k=3, side=3)
     found = scored(detector, images(REAL, PATIENTS), generated_images(FAKES))
     assert found == pytest.approx(np.array(expected), abs=1e-5)

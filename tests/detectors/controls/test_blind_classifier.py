@@ -11,7 +11,7 @@ from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.controls.blind_classifier import FLAT, BlindClassifier, appearance
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.errors import UserError
-from ganfp_tf.statistics.frames import evaluate_frame
+from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.metrics import auc
 from tests.helpers.contract import check_finite_in_any_order, check_last_digit
 from tests.helpers.pictures import Pictures, scenes, shuffled
@@ -32,8 +32,9 @@ class Labelled:
         digests = np.unique(labelled["digest"])
         return BlindClassifier().fit(
             labelled.assign(label=np.searchsorted(digests, labelled["digest"]) % 2),
-            generated, store,
-        )  # fmt: skip
+            generated,
+            store,
+        )
 
 
 def pictures(seed, count=60, shift=None):

@@ -41,9 +41,14 @@ def material(real, generated, patients=None):
     roles = ["real"] * len(real) + ["generated"] * len(generated)
     owners = patients or [f"p{number}" for number in range(len(real))]
     frame = pd.DataFrame(
-        {"path": names, "digest": names, "role": roles, "label": [1, 0] * (len(values) // 2),
-         "patient": owners + [""] * len(generated)}
-    )  # fmt: skip
+        {
+            "path": names,
+            "digest": names,
+            "role": roles,
+            "label": [1, 0] * (len(values) // 2),
+            "patient": owners + [""] * len(generated),
+        }
+    )
     return Tokens(frame, values)
 
 

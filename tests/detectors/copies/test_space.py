@@ -41,8 +41,9 @@ def trainings(monkeypatch):
     calls = []
 
     def train(networks, backbone, real, generated, groups, recipe, **rest):
-        calls.append({"real": real, "generated": generated, "groups": groups, "recipe": recipe,
-                      **rest})  # fmt: skip
+        calls.append(
+            {"real": real, "generated": generated, "groups": groups, "recipe": recipe, **rest}
+        )
 
     monkeypatch.setattr(copy_training, "train", train)
     return calls
@@ -56,8 +57,10 @@ def test_a_network_is_trained_once_for_all_detectors_of_a_store(planted, trainin
     detectors = [make(SHORT) for make in (NearestDistance, CalibratedDistance, HitCount)]
     fitted = [detector.fit(real, generated, store) for detector in detectors]
     again = pictures.shuffled(real, 1), pictures.shuffled(generated, 2)
-    fitted += [CopyComparator(SHORT, calibrated=calibrated).fit(*again, store)
-               for calibrated in (True, False)]  # fmt: skip
+    fitted += [
+        CopyComparator(SHORT, calibrated=calibrated).fit(*again, store)
+        for calibrated in (True, False)
+    ]
     assert len(trainings) == 1 and len({id(each.space) for each in fitted}) == 1
     for each in fitted:
         assert np.isfinite(each.score(real, generated[:9], store)).all()

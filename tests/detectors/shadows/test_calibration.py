@@ -49,9 +49,16 @@ class Sum:
 def images(digests, patients=None, role="real", label=1):
     names = [f"{role}_{digest}" for digest in digests]
     return pd.DataFrame(
-        {"path": names, "name": names, "role": role, "label": label, "part": "", "digest": digests,
-         "patient": names if patients is None else patients}
-    )  # fmt: skip
+        {
+            "path": names,
+            "name": names,
+            "role": role,
+            "label": label,
+            "part": "",
+            "digest": digests,
+            "patient": names if patients is None else patients,
+        }
+    )
 
 
 def generated(*digests):
@@ -185,9 +192,11 @@ def hidden(seed, count=80, shadows=8, side=16):
     def generator(members):
         """Copies of members at half their contrast, among plain images."""
         made = np.concatenate(
-            [0.5 * real[members] + rng.normal(0, 0.3, (members.sum(), side)),
-             rng.normal(0, 0.3, (count, side))]
-        )  # fmt: skip
+            [
+                0.5 * real[members] + rng.normal(0, 0.3, (members.sum(), side)),
+                rng.normal(0, 0.3, (count, side)),
+            ]
+        )
         return generated(*(" ".join(map(repr, row.tolist())) for row in made))
 
     used = rng.permutation(count) < count // 2

@@ -87,8 +87,9 @@ def test_gray_pixels_are_resized_to_what_the_network_sees(frames):
 def test_the_order_of_the_files_does_not_matter(frames, store, vectors):
     again = SMALL.fit(*(shuffled(frame) for frame in frames), PixelStore(side=32))
     for frame, before, after in (
-        (frames[0], vectors.real, again.real), (frames[1], vectors.generated, again.generated),
-    ):  # fmt: skip
+        (frames[0], vectors.real, again.real),
+        (frames[1], vectors.generated, again.generated),
+    ):
         other = shuffled(frame, seed=1)
         assert (after(other) == before(frame)[other.index]).all()
 

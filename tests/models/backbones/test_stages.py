@@ -52,8 +52,10 @@ def test_every_depth_has_the_same_share_and_its_places():
         assert lengths.mean(axis=(1, 2)) == pytest.approx(1.0, abs=1e-4)
     # By hand: means of 2 x 2 positions; as it is; the same everywhere.
     wanted = (
-        fine.reshape(2, 2, 2, 2, 2, 1).mean(axis=(2, 4)), middle, np.tile(coarse, (1, 2, 2, 1)),
-    )  # fmt: skip
+        fine.reshape(2, 2, 2, 2, 2, 1).mean(axis=(2, 4)),
+        middle,
+        np.tile(coarse, (1, 2, 2, 1)),
+    )
     for part, before in zip(parts, wanted, strict=True):
         length = np.sqrt(np.square(before).sum(axis=-1).mean(axis=(1, 2)))
         np.testing.assert_allclose(part, before / length[:, None, None, None], rtol=1e-4)

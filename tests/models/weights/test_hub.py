@@ -95,7 +95,7 @@ def test_the_variables_of_the_hub_are_respected(variable, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**environment, variable: str(tmp_path)},
-        cwd=pathlib.Path(hub_module.__file__).parents[2],
+        cwd=pathlib.Path(hub_module.__file__).parents[3],
         capture_output=True,
         text=True,
     )

@@ -68,9 +68,16 @@ def test_escaped_is_text_to_a_renderer(text):
         kinds = {child.type for token in tokens for child in token.children or ()}
         kinds |= {token.type for token in tokens}
         assert not kinds & {
-            "link_open", "image", "html_inline", "html_block", "code_inline", "heading_open",
-            "ordered_list_open", "blockquote_open", "hr",
-        }  # fmt: skip
+            "link_open",
+            "image",
+            "html_inline",
+            "html_block",
+            "code_inline",
+            "heading_open",
+            "ordered_list_open",
+            "blockquote_open",
+            "hr",
+        }
         assert ("bullet_list_open" in kinds) == (before == "- ")
         shown = "".join(child.content for token in tokens for child in token.children or ())
         blank = re.sub(r"[\n\u202e]", " ", text).strip()
@@ -92,12 +99,20 @@ def test_whole_card_has_the_structure_of_its_own(kind):
     children = {child.type for token in tokens for child in token.children or ()}
     assert children <= {"text", "strong_open", "strong_close", "text_special"}
     assert kinds.count("fence") == 1 and "html_block" not in kinds
-    titles = [tokens[place + 1].content for place, kind in enumerate(kinds)
-              if kind == "heading_open"]  # fmt: skip
+    titles = [
+        tokens[place + 1].content for place, kind in enumerate(kinds) if kind == "heading_open"
+    ]
     assert set(titles[1:]) <= {
-        "Because", "What is not shown", "What is lost without labels", "Gate", "Figures",
-        "Controls", "Limits", "Data", "How it was made",
-    }  # fmt: skip
+        "Because",
+        "What is not shown",
+        "What is lost without labels",
+        "Gate",
+        "Figures",
+        "Controls",
+        "Limits",
+        "Data",
+        "How it was made",
+    }
 
 
 def test_tables_keep_their_columns():

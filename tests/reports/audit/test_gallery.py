@@ -20,11 +20,16 @@ def image(height=8, width=8):
 
 def entry(**change):
     fields = {
-        "name": "a.png", "patient": "P1", "score": 2.34567, "p": 0.0004, "q": 0.012,
-        "flagged": True, "real": image(),
+        "name": "a.png",
+        "patient": "P1",
+        "score": 2.34567,
+        "p": 0.0004,
+        "q": 0.012,
+        "flagged": True,
+        "real": image(),
         "generated": [(f"g{n}.png", 0.1 * (n + 1), image(8 + n, 9)) for n in range(3)],
         "neighbour": ("b.png", "P2", 0.125, image()),
-    }  # fmt: skip
+    }
     return Entry(**fields | change)
 
 
@@ -39,8 +44,13 @@ def test_an_entry_is_a_row_of_real_three_generated_difference_and_neighbour():
     assert figure.get_figwidth() == pytest.approx(10, abs=0.1)
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.images[0].get_array().shape for axes in shown] == [
-        (8, 8), (8, 9), (9, 9), (10, 9), (8, 8), (8, 8),
-    ]  # fmt: skip
+        (8, 8),
+        (8, 9),
+        (9, 9),
+        (10, 9),
+        (8, 8),
+        (8, 8),
+    ]
     lefts = [axes.get_position(original=True).x0 for axes in shown]
     assert lefts == sorted(lefts)
     np.testing.assert_array_equal(shown[0].images[0].get_array(), one.real)
@@ -51,11 +61,12 @@ def test_an_entry_is_a_row_of_real_three_generated_difference_and_neighbour():
     written = texts(figure)
     for text in (
         "Riskiest image 1 of 1: a.png, score 2.346, p <.001, q = .012, flagged",
-        "real | a.png\npatient P1", "nearest generated | g0.png\ndistance 0.100",
+        "real | a.png\npatient P1",
+        "nearest generated | g0.png\ndistance 0.100",
         "generated 3 | g2.png\ndistance 0.300",
         "real, other patient | b.png\npatient P2\ndistance 0.125",
         "grey levels, real less\nnearest generated",
-    ):  # fmt: skip
+    ):
         assert text in written
 
 
@@ -63,8 +74,11 @@ def test_difference_is_signed_and_its_scale_symmetric():
     real, other = np.full((2, 2), 10, np.uint8), np.array([[10, 40], [5, 10]], np.uint8)
     np.testing.assert_array_equal(gallery.difference_map(real, other), [[0, -30], [5, 0]])
     (figure,) = gallery.riskiest([entry(real=real, generated=[("g", 0.1, other)])], title="T")
-    shown = next(axes.images[0] for axes in figure.axes if axes.images and "real less" in
-                 axes.images[0].get_cmap().name)  # fmt: skip
+    shown = next(
+        axes.images[0]
+        for axes in figure.axes
+        if axes.images and "real less" in axes.images[0].get_cmap().name
+    )
     assert shown.get_clim() == (-30, 30)
     bar = next(axes for axes in figure.axes if len(axes.get_xticks()) == 3)
     assert list(bar.get_xticks()) == [-30, 0, 30]
@@ -87,8 +101,12 @@ def test_two_rows_of_three_for_a_phone():
 @pytest.mark.parametrize("columns", [3, 6])
 def test_texts_stay_within_the_picture_and_apart(columns):
     names = [("m" + "generated_image_" * 3, 12.3456, image()) for _ in range(3)]
-    one = entry(name=NASTY * 3, patient="patient " * 9, generated=names,
-                neighbour=("n" * 50, "q" * 50, 123.4, image()))  # fmt: skip
+    one = entry(
+        name=NASTY * 3,
+        patient="patient " * 9,
+        generated=names,
+        neighbour=("n" * 50, "q" * 50, 123.4, image()),
+    )
     (figure,) = gallery.riskiest([one], title="Riskiest image", columns=columns)
     canvas.to_rgb(figure)
     renderer = figure.canvas.get_renderer()

@@ -18,11 +18,46 @@ from tests.helpers.audit_example import EVIL, KINDS, evil, labelled, reference, 
 
 VOID = {"meta", "img", "path", "circle", "br"}
 OWN = {
-    "html", "head", "meta", "title", "style", "body", "div", "header", "h1", "h2", "h3", "bdi", "p",
-    "main", "section", "svg", "path", "circle", "span", "ul", "ol", "li", "nav", "a", "dl", "dt",
-    "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "img", "article",
-    "details", "summary",
-}  # fmt: skip
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "div",
+    "header",
+    "h1",
+    "h2",
+    "h3",
+    "bdi",
+    "p",
+    "main",
+    "section",
+    "svg",
+    "path",
+    "circle",
+    "span",
+    "ul",
+    "ol",
+    "li",
+    "nav",
+    "a",
+    "dl",
+    "dt",
+    "dd",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "figure",
+    "img",
+    "article",
+    "details",
+    "summary",
+}
 
 
 class Page(html.parser.HTMLParser):
@@ -180,8 +215,13 @@ def test_figures_of_a_labelled_audit(pages):
 def test_null_parts_are_sentences(pages):
     page = Page(pages["suspects"])
     assert "What is lost without labels and reference No test can be made" in page["verdict"]
-    for key, part in (("set", "glance"), ("images", "glance"), ("power", "power"),
-                      ("share", "share"), ("epsilon", "epsilon")):  # fmt: skip
+    for key, part in (
+        ("set", "glance"),
+        ("images", "glance"),
+        ("power", "power"),
+        ("share", "share"),
+        ("epsilon", "epsilon"),
+    ):
         assert wording.MISSING[key] in page[part]
     assert "No AUC and no true positive rate can be given." in page["scores"]
     assert "none of these images has been tested" in page["riskiest"]
@@ -230,9 +270,7 @@ def test_image_has_the_size_of_its_figure(picture):
 
 def test_terms_are_linked_once():
     link = Linker()
-    assert link("The AUC & <b>") == (
-        'The <a class="term" href="#term-auc">AUC</a> &amp; &lt;b&gt;'
-    )  # fmt: skip
+    assert link("The AUC & <b>") == ('The <a class="term" href="#term-auc">AUC</a> &amp; &lt;b&gt;')
     assert link("AUC, AUCs, auc") == "AUC, AUCs, auc"
     # The longest term wins; parts of words are none.
     assert '#term-minimum-detectable-auc">minimum detectable AUC<' in link("minimum detectable AUC")
@@ -243,11 +281,31 @@ def test_terms_are_linked_once():
 def test_glossary_is_complete(pages):
     page = Page(pages["labelled"])
     assert len({anchor(term) for term in GLOSSARY}) == len(GLOSSARY)
-    for term in ("membership inference", "victim", "candidate", "member", "suspect", "reference",
-                 "AUC", "TPR at FPR", "kappa", "confidence interval", "permutation p",
-                 "false discovery rate", "power", "minimum detectable AUC", "control",
-                 "planted copy", "blind baseline", "stand-in generator", "shadow generator",
-                 "stack", "epsilon", "patient-disjoint folds", "sibling"):  # fmt: skip
+    for term in (
+        "membership inference",
+        "victim",
+        "candidate",
+        "member",
+        "suspect",
+        "reference",
+        "AUC",
+        "TPR at FPR",
+        "kappa",
+        "confidence interval",
+        "permutation p",
+        "false discovery rate",
+        "power",
+        "minimum detectable AUC",
+        "control",
+        "planted copy",
+        "blind baseline",
+        "stand-in generator",
+        "shadow generator",
+        "stack",
+        "epsilon",
+        "patient-disjoint folds",
+        "sibling",
+    ):
         assert GLOSSARY[term].endswith(".")
         assert f"{term}{GLOSSARY[term]}" in page["glossary"]
 
@@ -264,11 +322,11 @@ def test_words():
     assert wording.moment("2026-11-24T21:00:00+01:00") == "2026-11-24 20:00 UTC"
     assert wording.moment("yesterday") == "yesterday"
     assert [wording.p_phrase(p) for p in (0.0001, 0.034, None)] == [
-        "p < .001", "p = .034", "p not known"
-    ]  # fmt: skip
-    assert [wording.per_cent(share) for share in (0.1, 0.001, 0.975)] == [
-        "10%", "0.1%", "97.5%"
-    ]  # fmt: skip
+        "p < .001",
+        "p = .034",
+        "p not known",
+    ]
+    assert [wording.per_cent(share) for share in (0.1, 0.001, 0.975)] == ["10%", "0.1%", "97.5%"]
     assert wording.interval(None) == "\u2013"
     assert "reference images of 62 patients" in wording.question(reference())
     assert wording.question(evil()).startswith("Do 5,000 generated images give away")

@@ -66,8 +66,10 @@ def test_log_roc_has_log_axes_zero_at_the_floor_and_a_band():
     tpr, low, high = np.array([[0.0, 0.3, 0.6, 1.0], [0, 0.2, 0.5, 1], [0.1, 0.4, 0.7, 1]])
     figure = score_plots.log_roc(
         [("primary", grid, tpr, low, high, False), ("blind", grid, grid, None, None, True)],
-        title="T", note="N", floor=(0.05, 0.02),
-    )  # fmt: skip
+        title="T",
+        note="N",
+        floor=(0.05, 0.02),
+    )
     (axes,) = figure.axes
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert axes.get_xlim() == (0.05, 1) and axes.get_ylim() == (0.02, 1)
@@ -134,9 +136,13 @@ def test_dots_of_equal_score_stand_apart_and_in_their_row():
 def test_scores_of_any_number_and_spread_are_drawn(count, spread):
     scores = spread * np.random.default_rng(0).normal(size=2 * count)
     figure = score_plots.scores_by_image(
-        np.repeat(["a", "b"], count), scores, threshold=np.inf, flagged=scores > 2,
-        title=NASTY, names={"a": NASTY, "b": "b"},
-    )  # fmt: skip
+        np.repeat(["a", "b"], count),
+        scores,
+        threshold=np.inf,
+        flagged=scores > 2,
+        title=NASTY,
+        names={"a": NASTY, "b": "b"},
+    )
     assert drawn(figure) and len(dots(figure)) == 2 * count
     assert all(-0.3 < y % 1 - 0.05 < 0.3 or y % 1 > 0.75 for _, y, _ in dots(figure))
 
@@ -154,9 +160,13 @@ def test_scores_by_image_refuses_what_does_not_fit():
 
 def test_power_curve_marks_what_can_be_found_and_what_was_measured():
     figure = score_plots.power_curve(
-        [[0.5, 0.05], [0.6, 0.5], [0.7, 0.9]], alpha=0.05, detectable=0.67,
-        measured={"value": 0.42, "low": 0.3, "high": 0.55}, title="T", note="N",
-    )  # fmt: skip
+        [[0.5, 0.05], [0.6, 0.5], [0.7, 0.9]],
+        alpha=0.05,
+        detectable=0.67,
+        measured={"value": 0.42, "low": 0.3, "high": 0.55},
+        title="T",
+        note="N",
+    )
     upper, lower = figure.axes
     np.testing.assert_allclose(upper.lines[1].get_ydata(), [0.05, 0.5, 0.9])
     assert (0.67, 0.8) in [(x.get_xdata()[0], x.get_ydata()[0]) for x in upper.lines]
@@ -236,14 +246,23 @@ def test_texts_do_not_overlap_and_stay_within_the_picture():
         ),
         score_plots.controls_chart(rows, title=long, note=note),
         score_plots.power_curve(
-            [[0.5, 0.05], [1, 1]], alpha=0.05, detectable=0.7, title=long, note=note,
+            [[0.5, 0.05], [1, 1]],
+            alpha=0.05,
+            detectable=0.7,
+            title=long,
+            note=note,
             measured={"value": 0.55, "low": 0.5, "high": 0.6},
         ),
         score_plots.scores_by_image(
-            np.repeat(list(NAMES), 200), np.random.default_rng(0).normal(size=600), title=long,
-            threshold=1.0, flagged=None, note=note, names=NAMES,
+            np.repeat(list(NAMES), 200),
+            np.random.default_rng(0).normal(size=600),
+            title=long,
+            threshold=1.0,
+            flagged=None,
+            note=note,
+            names=NAMES,
         ),
-    ]  # fmt: skip
+    ]
     for figure in figures:
         canvas.to_rgb(figure)
         renderer = figure.canvas.get_renderer()
@@ -260,9 +279,13 @@ def test_the_same_picture_has_the_same_bytes():
     def png():
         scores = np.random.default_rng(1).normal(size=50)
         figure = score_plots.scores_by_image(
-            np.repeat(["suspect", "reference"], 25), scores, threshold=0.5, flagged=scores > 1,
-            title="T", names=NAMES,
-        )  # fmt: skip
+            np.repeat(["suspect", "reference"], 25),
+            scores,
+            threshold=0.5,
+            flagged=scores > 1,
+            title="T",
+            names=NAMES,
+        )
         stream = io.BytesIO()
         canvas.write_png(figure, stream)
         return stream.getvalue()

@@ -14,11 +14,19 @@ NAN = float("nan")
 
 def row(members=50, seed=0, detector="pixels", auc=0.7, **changes):
     line = {
-        "victim": f"phantom-dcgan-n{members}-s{seed}", "real": "phantom", "architecture": "dcgan",
-        "members": members, "non_members": 200, "seed": seed, "detector": detector,
-        "title": detector.title(), "control": detector.startswith("blind"), "auc": auc,
-        "auc_low": auc - 0.1, "auc_high": auc + 0.1,
-    }  # fmt: skip
+        "victim": f"phantom-dcgan-n{members}-s{seed}",
+        "real": "phantom",
+        "architecture": "dcgan",
+        "members": members,
+        "non_members": 200,
+        "seed": seed,
+        "detector": detector,
+        "title": detector.title(),
+        "control": detector.startswith("blind"),
+        "auc": auc,
+        "auc_low": auc - 0.1,
+        "auc_high": auc + 0.1,
+    }
     for name in ("tpr_1", "tpr_10"):
         line |= {name: 0.2, f"{name}_low": 0.1, f"{name}_high": 0.3}
     return line | changes
@@ -50,13 +58,19 @@ def said_in(axes):
 def test_a_panel_for_each_kind_a_line_for_each_detector_a_point_for_each_victim():
     rows = [
         row(members, seed, detector, 0.5 + seed / 10 + members / 1000, real=real, architecture=kind)
-        for members in (50, 100, 400) for seed in (0, 1) for detector in ("pixels", "blind")
-        for real in ("phantom", "ct") for kind in ("dcgan", "residual")
-    ]  # fmt: skip
+        for members in (50, 100, 400)
+        for seed in (0, 1)
+        for detector in ("pixels", "blind")
+        for real in ("phantom", "ct")
+        for kind in ("dcgan", "residual")
+    ]
     figure = draw(rows)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "ct, dcgan", "ct, residual", "phantom, dcgan", "phantom, residual"
-    ]  # fmt: skip
+        "ct, dcgan",
+        "ct, residual",
+        "phantom, dcgan",
+        "phantom, residual",
+    ]
     for axes in figure.axes:
         assert axes.get_xscale() == "log"
         assert list(axes.get_xticks()) == [50, 100, 400]
@@ -64,12 +78,10 @@ def test_a_panel_for_each_kind_a_line_for_each_detector_a_point_for_each_victim(
             line = line_of(axes, detector)
             np.testing.assert_allclose(line.get_ydata(), [0.6, 0.65, 0.95])  # means of two seeds
             points = points_of(axes, detector)
-            np.testing.assert_allclose(
-                [y for _, y in points], [0.55, 0.65, 0.6, 0.7, 0.9, 1.0]
-            )  # fmt: skip
+            np.testing.assert_allclose([y for _, y in points], [0.55, 0.65, 0.6, 0.7, 0.9, 1.0])
             np.testing.assert_allclose(
                 bars_of(axes, detector), [(y - 0.1, y + 0.1) for _, y in points]
-            )  # fmt: skip
+            )
             # The line runs between its two victims.
             assert points[0][0] < line.get_xdata()[0] < points[1][0]
     (blind,) = [line for line in figure.axes[0].lines if line.get_label() == "blind"]
@@ -91,9 +103,10 @@ def test_no_point_hides_another_and_none_leaves_the_place_of_its_n():
     assert all(x < np.sqrt(50 * 60) for x in places[:12])
     assert all(np.sqrt(50 * 60) < x < np.sqrt(60 * 400) for x in places[12:24])
     styles = {
-        (line.get_color(), line.get_marker()) for line in axes.lines
+        (line.get_color(), line.get_marker())
+        for line in axes.lines
         if line.get_marker() not in ("None", None, "")
-    }  # fmt: skip
+    }
     assert len(styles) == 6
 
 
@@ -177,8 +190,9 @@ def test_a_trend_is_told_only_where_intervals_lie_apart(first, last, expected):
     # Rounded, so that intervals which should touch do.
     rows = [
         row(n, seed, auc=value, auc_low=round(value - 0.1, 9), auc_high=round(value + 0.1, 9))
-        for n, values in ((50, first), (400, last)) for seed, value in enumerate(values)
-    ]  # fmt: skip
+        for n, values in ((50, first), (400, last))
+        for seed, value in enumerate(values)
+    ]
     rows.append(row(100, auc=0.99))
     if expected == "one N":
         rows.pop()

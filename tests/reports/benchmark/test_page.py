@@ -14,13 +14,27 @@ TITLES = {"pixels": "Nearest distance", "siamese": "Siamese network", "blind": "
 def row(members=50, seed=0, detector="pixels", auc=0.7, **changes):
     architecture = changes.get("architecture", "dcgan")
     line = {
-        "victim": f"phantom-{architecture}-n{members}-s{seed}", "real": "phantom",
-        "architecture": architecture, "members": members, "non_members": 200, "generated": 1000,
-        "size": 64, "steps": 4000, "seed": seed, "set": "victim", "detector": detector,
-        "title": TITLES[detector], "control": detector == "blind", "auc": auc,
-        "auc_low": auc - 0.08, "auc_high": auc + 0.08, "auc_p": 0.0001 if auc > 0.58 else 0.3,
-        "images": members + 200, "patients": 60, "seconds": 12.3,
-    }  # fmt: skip
+        "victim": f"phantom-{architecture}-n{members}-s{seed}",
+        "real": "phantom",
+        "architecture": architecture,
+        "members": members,
+        "non_members": 200,
+        "generated": 1000,
+        "size": 64,
+        "steps": 4000,
+        "seed": seed,
+        "set": "victim",
+        "detector": detector,
+        "title": TITLES[detector],
+        "control": detector == "blind",
+        "auc": auc,
+        "auc_low": auc - 0.08,
+        "auc_high": auc + 0.08,
+        "auc_p": 0.0001 if auc > 0.58 else 0.3,
+        "images": members + 200,
+        "patients": 60,
+        "seconds": 12.3,
+    }
     for name, value in (("tpr_1", 0.2), ("tpr_10", 0.4), ("kappa", 0.1)):
         line |= {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
     return line | changes
@@ -51,8 +65,12 @@ def said(part):
 
 
 def test_the_result_names_what_it_was_measured_on_and_its_intervals():
-    rows = [row(50, auc=0.81), row(400, auc=0.53), row(50, detector="siamese", auc=0.6),
-            row(400, detector="siamese", auc=0.5)]  # fmt: skip
+    rows = [
+        row(50, auc=0.81),
+        row(400, auc=0.53),
+        row(50, detector="siamese", auc=0.6),
+        row(400, detector="siamese", auc=0.5),
+    ]
     text = said(page_of(rows)[0])
     assert "Measured on 2 victims" in text
     assert "N = 50, 400 members beside 200 non-members, 64 pixels wide, 4,000 training" in text
@@ -96,8 +114,10 @@ def test_several_seeds_give_each_victim_and_the_spread():
     )
     (cells,) = spread.rows
     assert cells[3:] == (
-        "50", "0.68, from 0.56 to 0.80 over 2 victims", "20%, from 20% to 20% over 2 victims"
-    )  # fmt: skip
+        "50",
+        "0.68, from 0.56 to 0.80 over 2 victims",
+        "20%, from 20% to 20% over 2 victims",
+    )
     assert "over patients of this victim" in said(section(parts, "AUC: each"))
     assert "not how another GAN" in said(section(parts, "Method"))
     alone = section(page_of(rows[1:]), "Spread")
@@ -156,8 +176,10 @@ def test_small_samples_have_no_tpr_at_one_per_cent():
     assert "60 non-members, 110 images of 60 patients scored): not resolvable." in said(part)
     assert "Of 250 non-members at most the rate allows 2 above" in said(part)
     assert section(parts, "TPR at 1% FPR: each").rows[0][4:] == (
-        "not resolvable", "20% [10, 30]", "no two N to compare"
-    )  # fmt: skip
+        "not resolvable",
+        "20% [10, 30]",
+        "no two N to compare",
+    )
     table = section(parts, "All rows")
     column = table.headers.index("TPR at 1% FPR")
     assert [cells[column] for cells in table.rows] == ["not resolvable", "20% [10, 30]"]
@@ -191,11 +213,14 @@ def test_an_undefined_figure_is_named_and_leaves_the_rest():
 
 
 def test_the_negative_control_is_counted_without_blind_baselines():
-    rows = [row(auc=0.8), row(auc=0.52, set="unrelated"),
-            row(detector="siamese", auc=0.65, set="unrelated"),
-            row(detector="blind", auc=0.9, set="unrelated"),
-            row(100, auc=0.3, set="unrelated"),
-            row(200, set="unrelated", auc_low=NAN, auc_high=NAN)]  # fmt: skip
+    rows = [
+        row(auc=0.8),
+        row(auc=0.52, set="unrelated"),
+        row(detector="siamese", auc=0.65, set="unrelated"),
+        row(detector="blind", auc=0.9, set="unrelated"),
+        row(100, auc=0.3, set="unrelated"),
+        row(200, set="unrelated", auc_low=NAN, auc_high=NAN),
+    ]
     part = section(page_of(rows), "Negative control")
     assert "1 of 3 AUC intervals hold 0.5, 1 lie above it and 1 below; of 3 intervals of" in (
         said(part)
@@ -219,8 +244,11 @@ def test_only_a_negative_control():
 def test_the_order_of_the_rows_does_not_matter():
     rows = [
         row(n, s, d, auc=0.5 + n / 1000 + s / 50, set=which)
-        for n in (50, 100) for s in (0, 1) for d in TITLES for which in ("victim", "unrelated")
-    ]  # fmt: skip
+        for n in (50, 100)
+        for s in (0, 1)
+        for d in TITLES
+        for which in ("victim", "unrelated")
+    ]
     mixed = pd.DataFrame(rows).sample(frac=1, random_state=1).to_dict("records")
     planned = plan_of(rows)
     assert as_markdown("t", page_of(rows, planned)) == (
@@ -263,7 +291,7 @@ def test_many_detectors_on_one_victim_are_ranked_in_a_picture_of_their_own(monke
         seen["rows"], seen["title"] = rows, title
         return "figure"
 
-    monkeypatch.setattr(page.benchmark_controls, "auc_chart", draw)
+    monkeypatch.setattr(page.controls, "auc_chart", draw)
     rows = [row(auc=0.5 + 0.04 * n, detector="pixels", title=f"d{n}") for n in range(8)]
     rows = [line | {"detector": f"d{n}"} for n, line in enumerate(rows)]
     rows.append(row(detector="blind", auc=0.49))

@@ -11,9 +11,17 @@ from ganfp_tf.reports.comparison.rows import Row, as_frame
 from ganfp_tf.reports.render.page import as_html, as_markdown
 
 FIGURES = (
-    "auc", "auc_within", "tpr_at_10_fpr", "tpr_at_5_fpr", "tpr_at_1_fpr", "kappa", "accuracy",
-    "precision", "recall", "f1",
-)  # fmt: skip
+    "auc",
+    "auc_within",
+    "tpr_at_10_fpr",
+    "tpr_at_5_fpr",
+    "tpr_at_1_fpr",
+    "kappa",
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+)
 
 
 def level(auc, p, n=100, positives=50):
@@ -27,21 +35,38 @@ def level(auc, p, n=100, positives=50):
 
 def make_row(name="resnet50", p=0.4, auc=0.55, pretrained=True, **changes):
     settings = {
-        "backbone": name.split("_")[0], "cross_attention": name.endswith("_ca"),
-        "similarity": "both", "pairing": "random", "training_seed": 0,
-    }  # fmt: skip
+        "backbone": name.split("_")[0],
+        "cross_attention": name.endswith("_ca"),
+        "similarity": "both",
+        "pairing": "random",
+        "training_seed": 0,
+    }
     cost = {
-        "parameters": 23_587_712, "trained_parameters": 1000, "seconds": 61.4,
-        "embedding_seconds": 40.0, "embedded_images": 4140, "peak_bytes": 2_500_000_000,
-    }  # fmt: skip
-    levels = {"pairs_test": level(auc, p, 640, 64), "images_test": level(auc, p, 10, 5),
-              "images_cross_fitted": level(auc, p), "images_train": level(0.9, 0.01)}  # fmt: skip
+        "parameters": 23_587_712,
+        "trained_parameters": 1000,
+        "seconds": 61.4,
+        "embedding_seconds": 40.0,
+        "embedded_images": 4140,
+        "peak_bytes": 2_500_000_000,
+    }
+    levels = {
+        "pairs_test": level(auc, p, 640, 64),
+        "images_test": level(auc, p, 10, 5),
+        "images_cross_fitted": level(auc, p),
+        "images_train": level(0.9, 0.01),
+    }
     row = Row(
-        name=name, title=name.replace("_ca", " + CA"), ablates="", settings=settings,
-        weights={"source": "imagenet (x)" if pretrained else "random (seed 0)",
-                 "pretrained": pretrained},
-        levels=levels, cost=cost,
-    )  # fmt: skip
+        name=name,
+        title=name.replace("_ca", " + CA"),
+        ablates="",
+        settings=settings,
+        weights={
+            "source": "imagenet (x)" if pretrained else "random (seed 0)",
+            "pretrained": pretrained,
+        },
+        levels=levels,
+        cost=cost,
+    )
     return dataclasses.replace(row, **changes)
 
 
@@ -116,18 +141,22 @@ def test_ablations_are_set_against_the_full_system_and_the_spread_of_seeds():
     full = make_row("resnet50_ca", auc=0.5)
     seeds = [
         make_row(
-            "resnet50_ca", auc=0.5 + 0.02 * seed, ablates="resnet50_ca",
+            "resnet50_ca",
+            auc=0.5 + 0.02 * seed,
+            ablates="resnet50_ca",
             settings=full.settings | {"training_seed": seed},
         )
         for seed in (1, 2)
-    ]  # fmt: skip
+    ]
     other = make_row(
         "resnet50_ca", ablates="resnet50_ca", settings=full.settings | {"pairing": "nearest"}
     )
     mean = make_row(
-        "resnet50_ca", ablates="resnet50_ca", cost={},
+        "resnet50_ca",
+        ablates="resnet50_ca",
+        cost={},
         settings=full.settings | {"training_seed": "mean"},
-    )  # fmt: skip
+    )
     parts = page_of([full, *seeds, other, mean])
     ablations = next(part for part in parts if part.title.startswith("Ablations"))
     assert len(ablations.rows) == 5

@@ -100,8 +100,7 @@ def test_a_discriminator_treats_each_image_alone(name):
 
 
 @pytest.mark.parametrize(
-    "name, generator, discriminator",
-    [("dcgan", 304_321, 174_577), ("residual", 352_529, 308_609)],
+    "name, generator, discriminator", [("dcgan", 304_321, 174_577), ("residual", 352_529, 308_609)]
 )
 def test_parameters_at_the_default_settings(name, generator, discriminator):
     networks = ARCHITECTURES[name]

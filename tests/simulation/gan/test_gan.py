@@ -108,9 +108,12 @@ def test_both_networks_move_at_once_along_their_own_gradients(loss):
     np.testing.assert_allclose(moved[1], offset - RATE * by_offset, atol=1e-6)
     losses = adversarial_losses(tf.constant(real_logits), tf.constant(logits), loss)
     expected = {
-        "generator_loss": losses[0], "discriminator_loss": losses[1], "r1": 0.0,
-        "real_logit": real_logits.mean(), "generated_logit": logits.mean(),
-    }  # fmt: skip
+        "generator_loss": losses[0],
+        "discriminator_loss": losses[1],
+        "r1": 0.0,
+        "real_logit": real_logits.mean(),
+        "generated_logit": logits.mean(),
+    }
     assert logs == pytest.approx({name: float(v) for name, v in expected.items()}, abs=1e-6)
 
 

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ganfp_tf.config import Config, simulation
 from ganfp_tf.errors import UserError
+from ganfp_tf.reports.tensorboard.gan_samples import Samples
 from ganfp_tf.reports.tensorboard.log import NullLog, open_log
 from ganfp_tf.simulation.gan import architectures, augment, callbacks, gan, sampling, training
 
@@ -19,8 +20,13 @@ MEMBERS = np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8"
 def settings(**changes):
     """The smallest victim there is."""
     tiny = {
-        "mode": "simulate", "size": 32, "channels": 4, "latent": 4, "gan_batch": 4, "steps": STEPS,
-    }  # fmt: skip
+        "mode": "simulate",
+        "size": 32,
+        "channels": 4,
+        "latent": 4,
+        "gan_batch": 4,
+        "steps": STEPS,
+    }
     return Config(**tiny | changes)
 
 
@@ -42,9 +48,8 @@ def train(folder, config=None, *, log=None, watch=None, images=MEMBERS):
         folder,
         config or settings(),
         seed=SEED,
-        log=log or NullLog(),
-        watch=watch,
         title="t",
+        make_callbacks=lambda latents: [Samples(log or NullLog(), folder, watch, latents)],
     )
 
 
@@ -116,8 +121,12 @@ def test_a_training_ends_exactly_at_its_steps(whole):
         "discriminator": built.discriminator.count_params(),
     }
     assert {path.name for path in folder.iterdir()} == {
-        "checkpoint.npz", "history.csv", "generator.keras", "samples.png", "tensorboard",
-    }  # fmt: skip
+        "checkpoint.npz",
+        "history.csv",
+        "generator.keras",
+        "samples.png",
+        "tensorboard",
+    }
 
 
 def test_the_saved_generator_is_the_average(whole):
@@ -134,9 +143,14 @@ def test_tensorboard_holds_losses_and_samples(whole):
     accumulator = EventAccumulator(str(whole[0] / "tensorboard"), size_guidance={"tensors": 0})
     accumulator.Reload()
     tags = {
-        "loss/generator_loss", "loss/discriminator_loss", "penalty/r1", "logit/real_logit",
-        "logit/generated_logit", "fidelity/frechet", "samples",
-    }  # fmt: skip
+        "loss/generator_loss",
+        "loss/discriminator_loss",
+        "penalty/r1",
+        "logit/real_logit",
+        "logit/generated_logit",
+        "fidelity/frechet",
+        "samples",
+    }
     assert set(accumulator.Tags()["tensors"]) == tags
     for tag in tags:
         assert [event.step for event in accumulator.Tensors(tag)] == [4, 8, 10]

@@ -103,8 +103,10 @@ def test_write_and_go_on(tmp_path):
     manifest = pd.read_csv(folder / "manifest.csv", keep_default_na=False)
     assert list(manifest.columns) == ["path", "patient", "slice", "findings"]
     assert list(manifest["path"][:3]) == [
-        "phantom_0000_0.png", "phantom_0000_1.png", "phantom_0001_0.png",
-    ]  # fmt: skip
+        "phantom_0000_0.png",
+        "phantom_0000_1.png",
+        "phantom_0001_0.png",
+    ]
     assert list(manifest["patient"]) == [0, 0, 1, 1, 2, 2]
     assert manifest["findings"][2] == " ".join(findings_of(1))
     files = sorted(folder.glob("*.png"))

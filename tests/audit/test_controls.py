@@ -42,9 +42,13 @@ def run(small, **changes):
 def test_negative_controls_share_the_false_alarms():
     """Holm (1979) by hand: .01 * 4, .02 * 3, max(.06, .025 * 2), .8; a positive one is alone."""
     asked = [
-        control("a", 0.02), control("b", 0.8), control("copies", 0.04, "positive"),
-        control("c", 0.01), control("not run", None), control("d", 0.025),
-    ]  # fmt: skip
+        control("a", 0.02),
+        control("b", 0.8),
+        control("copies", 0.04, "positive"),
+        control("c", 0.01),
+        control("not run", None),
+        control("d", 0.025),
+    ]
     found = {c.name: (p, passed) for c, p, passed in judged(asked, "labelled")}
     assert found["c"] == (pytest.approx(0.04), False)
     assert found["a"] == (pytest.approx(0.06), True)
@@ -56,9 +60,12 @@ def test_negative_controls_share_the_false_alarms():
 
 def test_copies_that_are_not_found_fail_but_among_suspects_alone():
     for p, kind, passed in (
-        (0.05, "labelled", False), (0.05, "reference", False), (0.05, "suspects", None),
-        (0.049, "suspects", True), (0.049, "labelled", True),
-    ):  # fmt: skip
+        (0.05, "labelled", False),
+        (0.05, "reference", False),
+        (0.05, "suspects", None),
+        (0.049, "suspects", True),
+        (0.049, "labelled", True),
+    ):
         assert judged([control("planted_5", p, "positive")], kind)[0][1:] == (p, passed)
 
 
@@ -103,9 +110,14 @@ def test_what_was_not_run_is_not_shown(tmp_path):
     found = judged(answers, case.kind)
     unknown = [c for c, _, passed in found if passed is None]
     assert [c.name for c in unknown] == [
-        "members", "non_members", "unrelated", "stand_in_sees",
-        "planted_1", "planted_5", "planted_20",
-    ]  # fmt: skip
+        "members",
+        "non_members",
+        "unrelated",
+        "stand_in_sees",
+        "planted_1",
+        "planted_5",
+        "planted_20",
+    ]
     said = {c.name: c.found for c in unknown}
     assert "needs 4 patients on either side" in said["members"]
     # 7 patients are no fewer than 4; a stand-in halves both sides.
@@ -209,9 +221,10 @@ def test_patients_with_more_images_are_exchanged_too():
     """Two images of each patient on one side, one on the other: p was 1 whatever the scores."""
     case, _ = scored([("a", "a", "suspect", 0.0)])
     frame = columns(
-        np.arange(24.0), [0] * 8 + [1] * 16,
+        np.arange(24.0),
+        [0] * 8 + [1] * 16,
         patient=[f"n{i}" for i in range(8)] + [f"u{i // 2}" for i in range(16)],
-    )  # fmt: skip
+    )
     found = judged_by(case, control("x", None), frame)
     assert found.auc == 1.0 and found.p == pytest.approx(1 / 200)
 
@@ -257,9 +270,11 @@ def test_small_folds_ask_the_mean(small, monkeypatch):
 def test_suspects_alone(small):
     """No reference: halves of suspects and copies of them are all that can be asked."""
     case = dataclasses.replace(
-        small, kind="suspects", real=small.group("suspect"),
+        small,
+        kind="suspects",
+        real=small.group("suspect"),
         names=tuple(n for n in small.names if n != "blind_classifier"),
-    )  # fmt: skip
+    )
     found = run(case)
     assert list(found) == ["members", "planted_1", "planted_5", "planted_20"]
     assert "of the suspects take the place" in found["planted_20"].expected

@@ -1,6 +1,6 @@
 import pytest
 
-from ganfp_tf import clock
+from ganfp_tf import timing
 
 
 @pytest.fixture
@@ -12,12 +12,12 @@ def now(monkeypatch):
             return self.seconds
 
     time = Time()
-    monkeypatch.setattr(clock, "time", time)
+    monkeypatch.setattr(timing, "time", time)
     return time
 
 
 def test_laps_add_up_by_name(now):
-    watch = clock.Clock()
+    watch = timing.Clock()
     for name, seconds in (("import", 2.0), ("training", 30.0), ("import", 1.5)):
         with watch.lap(name):
             now.seconds += seconds
@@ -27,7 +27,7 @@ def test_laps_add_up_by_name(now):
 
 
 def test_what_fails_has_taken_its_time(now):
-    watch = clock.Clock()
+    watch = timing.Clock()
     with pytest.raises(ValueError, match="no"), watch.lap("export"):
         now.seconds += 4.0
         raise ValueError("no")
@@ -36,4 +36,4 @@ def test_what_fails_has_taken_its_time(now):
 
 def test_memory_is_that_of_this_process():
     held = bytearray(64 * 2**20)
-    assert clock.peak_bytes() > len(held)
+    assert timing.peak_bytes() > len(held)

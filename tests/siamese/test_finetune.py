@@ -35,12 +35,14 @@ def cases(*fast):
     """All backbones with both choices; those not in `fast` are marked slow."""
     return [
         pytest.param(
-            name, finetune, marks=() if (name, finetune) in fast else pytest.mark.slow,
+            name,
+            finetune,
+            marks=() if (name, finetune) in fast else pytest.mark.slow,
             id=f"{name}-{finetune}",
         )
         for name in BACKBONES
         for finetune in ("last_stage", "all")
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +73,19 @@ def overfit(name, finetune, frame, folder, *, alone=False, **settings):
     """
     steps, learning_rate = RECIPES.get((name, finetune)) or RECIPES[name]
     config = Config(
-        backbone=name, weights="none", image_size=64, finetune=finetune, epochs=4,
-        steps_per_epoch=steps // 4, real_per_batch=8, generated_per_batch=4,
+        backbone=name,
+        weights="none",
+        image_size=64,
+        finetune=finetune,
+        epochs=4,
+        steps_per_epoch=steps // 4,
+        real_per_batch=8,
+        generated_per_batch=4,
         # Decay alone would move the weights.
-        weight_decay=0.0, store_dir=str(folder), **{"learning_rate": learning_rate, **settings},
-    )  # fmt: skip
+        weight_decay=0.0,
+        store_dir=str(folder),
+        **{"learning_rate": learning_rate, **settings},
+    )
     keras.utils.set_random_seed(0)
     backbone, report = materials.make_backbone(config)
     material, _ = materials.open_material(frame, backbone, report, config)
@@ -91,9 +101,12 @@ def overfit(name, finetune, frame, folder, *, alone=False, **settings):
     every_pair = everything(material, real, generated)
     losses, weights = [trainer.evaluate(*every_pair, verbose=0)[0]], [weights_of(backbone, name)]
     trainer.fit(
-        training.training_pairs(material, rows, centres, config, 0), epochs=config.epochs,
-        steps_per_epoch=config.steps_per_epoch, verbose=0, shuffle=False,
-    )  # fmt: skip
+        training.training_pairs(material, rows, centres, config, 0),
+        epochs=config.epochs,
+        steps_per_epoch=config.steps_per_epoch,
+        verbose=0,
+        shuffle=False,
+    )
     losses.append(trainer.evaluate(*every_pair, verbose=0)[0])
     weights.append(weights_of(backbone, name))
     return losses, weights

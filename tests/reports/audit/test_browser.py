@@ -22,10 +22,17 @@ from tests.helpers.audit_example import KINDS
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--remote-debugging-pipe",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+)
 PATIENCE = 60  # seconds that the browser may take for one answer
 VIEWS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
 # Text whose contrast with what is painted behind it is below 4.5 (WCAG 2.2, 1.4.3).
@@ -70,11 +77,16 @@ class Browser:
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (theirs, answers)]
         nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
         self._pid = os.posix_spawn(
-            CHROMIUM, [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"], os.environ,
-            setpgroup=0, file_actions=[
-                (os.POSIX_SPAWN_DUP2, high[0], 3), (os.POSIX_SPAWN_DUP2, high[1], 4), *nowhere,
+            CHROMIUM,
+            [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            os.environ,
+            setpgroup=0,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, high[0], 3),
+                (os.POSIX_SPAWN_DUP2, high[1], 4),
+                *nowhere,
             ],
-        )  # fmt: skip
+        )
         for fd in (theirs, answers, *high):
             os.close(fd)
         self._buffer, self._number, self._session, self.events = b"", 0, None, []
@@ -117,10 +129,18 @@ class Browser:
 
     def open(self, path, width, scheme, media="screen"):
         """Opens a file at a width in pixels, in a "light" or "dark" scheme."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
-                  deviceScaleFactor=1, mobile=False)  # fmt: skip
-        self.call("Emulation.setEmulatedMedia", media=media,
-                  features=[{"name": "prefers-color-scheme", "value": scheme}])  # fmt: skip
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            media=media,
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         self.events.clear()
         self.call("Page.navigate", url=path.resolve().as_uri())
         while not self._of("Page.loadEventFired"):
@@ -139,10 +159,14 @@ class Browser:
         """What the console holds of errors and warnings, and uncaught exceptions."""
         self.evaluate("0")  # reads what came in the meantime
         console = [event["type"] for event in self._of("Runtime.consoleAPICalled")]
-        log = [event["entry"]["text"] for event in self._of("Log.entryAdded")
-               if event["entry"]["level"] in ("error", "warning")]  # fmt: skip
-        thrown = [event["exceptionDetails"]["text"]
-                  for event in self._of("Runtime.exceptionThrown")]  # fmt: skip
+        log = [
+            event["entry"]["text"]
+            for event in self._of("Log.entryAdded")
+            if event["entry"]["level"] in ("error", "warning")
+        ]
+        thrown = [
+            event["exceptionDetails"]["text"] for event in self._of("Runtime.exceptionThrown")
+        ]
         return [*console, *log, *thrown]
 
     def outside(self):

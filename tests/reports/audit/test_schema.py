@@ -69,9 +69,21 @@ def test_wrong_values_are_refused(validator, path, value):
 
 
 @pytest.mark.parametrize(
-    "path", [(), ("question",), ("verdict",), ("detectors", 0), ("controls", 0), ("riskiest", 0),
-             ("data",), ("power",), ("set",), ("epsilon",), ("detectors", 0, "auc")],
-)  # fmt: skip
+    "path",
+    [
+        (),
+        ("question",),
+        ("verdict",),
+        ("detectors", 0),
+        ("controls", 0),
+        ("riskiest", 0),
+        ("data",),
+        ("power",),
+        ("set",),
+        ("epsilon",),
+        ("detectors", 0, "auc"),
+    ],
+)
 def test_unknown_names_are_refused(validator, path):
     audit = labelled()
     place = audit

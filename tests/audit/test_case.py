@@ -92,8 +92,10 @@ def test_unused_images_of_used_patients_are_siblings(small):
     assert list(siblings["name"]) == [f"alike_{i}.png" for i in range(1, 7)]
     assert set(siblings["patient"]) == {"u0", "u1", "u2"} and set(siblings["label"]) == {0}
     assert small.real["group"].value_counts().to_dict() == {
-        "suspect": 12, "reference": 12, "sibling": 6,
-    }  # fmt: skip
+        "suspect": 12,
+        "reference": 12,
+        "sibling": 6,
+    }
     assert len(small.tested) == 24 and "sibling" not in set(small.tested["group"])
     asked = description.question(small)
     assert asked["reference"] == {"images": 12, "patients": 12, "name": "images not used"}
@@ -189,8 +191,9 @@ def test_no_control_asks_for_a_sibling(small, monkeypatch):
 
 def test_scores_are_in_the_order_of_what_was_asked(small):
     upside_down = small.tested.iloc[::-1]
-    one, other = (small.scores("named_mean", rows, decide=False)
-                  for rows in (small.tested, upside_down))  # fmt: skip
+    one, other = (
+        small.scores("named_mean", rows, decide=False) for rows in (small.tested, upside_down)
+    )
     assert list(other["name"]) == list(upside_down["name"]) and set(other["decision"]) == {0}
     assert np.array_equal(one["score"].to_numpy(), other["score"].to_numpy()[::-1])
     labelled = small.scores("named_mean")
@@ -213,9 +216,12 @@ def test_siblings_of_a_reference(tmp_path):
             patient = 1 if path.stem in ("used_1", "other_1") else path.stem
             shutil.copy(path, tmp_path / name / f"p{patient}-{path.name}")
     case = opened(
-        tmp_path / "made", tmp_path / "run", suspects=str(tmp_path / "used"),
-        reference=str(tmp_path / "other"), patient_regex="^p([^-]*)-",
-    )  # fmt: skip
+        tmp_path / "made",
+        tmp_path / "run",
+        suspects=str(tmp_path / "used"),
+        reference=str(tmp_path / "other"),
+        patient_regex="^p([^-]*)-",
+    )
     assert list(case.group("sibling")["name"]) == ["p1-other_1.png"]
     assert len(case.group("reference")) == 3 and set(case.group("suspect")["label"]) == {1}
 

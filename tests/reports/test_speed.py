@@ -23,9 +23,13 @@ def curve(**changes):
         {"real": 100, "generated": 1000, "seconds_pairs": None, "seconds_total": None},
     ]
     return {
-        "points": points, "seconds_image": 0.06, "seconds_pair": 2e-4, "seconds_naive_pair": 0.12,
-        "slope_pairs": 1.0, "slope_total": 0.5,
-    } | changes  # fmt: skip
+        "points": points,
+        "seconds_image": 0.06,
+        "seconds_pair": 2e-4,
+        "seconds_naive_pair": 0.12,
+        "slope_pairs": 1.0,
+        "slope_total": 0.5,
+    } | changes
 
 
 def test_the_table_has_quartiles_and_what_a_ratio_is_of():
@@ -35,8 +39,16 @@ def test_the_table_has_quartiles_and_what_a_ratio_is_of():
     assert lines[4].split()[-4:] == ["s", "-", "-", "-"]
     frame = speed.as_frame(FIGURES)
     assert list(frame.columns) == [
-        "part", "name", "value", "unit", "low", "high", "repeats", "ratio", "ratio_to",
-    ]  # fmt: skip
+        "part",
+        "name",
+        "value",
+        "unit",
+        "low",
+        "high",
+        "repeats",
+        "ratio",
+        "ratio_to",
+    ]
     assert frame.ratio[1] == pytest.approx(18.6 / 16.7) and np.isnan(frame.ratio[0])
 
 
@@ -45,8 +57,9 @@ def test_the_report_says_where_and_how():
     text = page.as_markdown(speed.TITLE, parts)
     assert "A processor, 2 cores" in text and "A note." in text and "figures/speed.png" in text
     assert [section.title for section in parts[1:]] == [
-        speed.PARTS["encoder"], speed.PARTS["scoring"],
-    ]  # fmt: skip
+        speed.PARTS["encoder"],
+        speed.PARTS["scoring"],
+    ]
 
 
 def test_the_curve_shows_what_was_measured_on_what_was_fitted():
@@ -71,5 +84,9 @@ def test_a_curve_of_one_point_is_drawn_too():
 
 def test_numbers_have_three_digits():
     assert [speed.number(x) for x in (0.000123, 1.5, 47.23, 12345.6, None)] == [
-        "0.000123", "1.5", "47.2", "12,346", "-",
-    ]  # fmt: skip
+        "0.000123",
+        "1.5",
+        "47.2",
+        "12,346",
+        "-",
+    ]

@@ -18,11 +18,15 @@ def rows(group, scores, *, patients=None, decisions=None, folds=None):
     first = group[0]
     return [
         (
-            f"{first}{i}", patients[i] if patients else f"{first}{i}", group, float(score),
-            int(decisions[i]) if decisions else 0, folds[i] if folds else "all",
+            f"{first}{i}",
+            patients[i] if patients else f"{first}{i}",
+            group,
+            float(score),
+            int(decisions[i]) if decisions else 0,
+            folds[i] if folds else "all",
         )
         for i, score in enumerate(scores)
-    ]  # fmt: skip
+    ]
 
 
 def test_p_and_q_of_images_by_hand():
@@ -67,10 +71,14 @@ def test_a_reference_of_one_image_has_no_p_of_its_own():
 
 
 def test_the_score_of_a_patient_is_the_mean_of_one_group():
-    case, scores = scored([
-        ("a", "p", "suspect", 1.0), ("b", "p", "suspect", 4.0), ("c", "q", "reference", 2.0),
-        ("d", "p", "sibling", 9.0),
-    ])  # fmt: skip
+    case, scores = scored(
+        [
+            ("a", "p", "suspect", 1.0),
+            ("b", "p", "suspect", 4.0),
+            ("c", "q", "reference", 2.0),
+            ("d", "p", "sibling", 9.0),
+        ]
+    )
     images = metrics.judged_images(case, scores).set_index("name")
     assert images["patient_score"].to_dict() == {"a": 2.5, "b": 2.5, "c": 2.0, "d": 9.0}
 
@@ -97,8 +105,9 @@ def test_the_set_is_compared_by_patients():
     used, unused = rng.normal(0.8, 1, 24), rng.normal(0, 2, 15)
     case, scores = scored(
         rows("suspect", used, patients=[f"u{i // 3}" for i in range(24)])
-        + rows("reference", unused), permutations=5000,
-    )  # fmt: skip
+        + rows("reference", unused),
+        permutations=5000,
+    )
     images = metrics.judged_images(case, scores)
     found, share = metrics.set_level(case, images)
     means = used.reshape(8, 3).mean(axis=1)
@@ -111,9 +120,12 @@ def test_the_set_is_compared_by_patients():
     assert (found["suspects"], found["reference"], found["unit"]) == (8, 15, "patient")
     # The t of unequal spreads, exchanged: near the same (SciPy's own differs by as much).
     studentised = stats.permutation_test(
-        (means, unused), lambda x, y: stats.ttest_ind(x, y, equal_var=False).statistic,
-        alternative="greater", n_resamples=2000, rng=np.random.default_rng(0),
-    )  # fmt: skip
+        (means, unused),
+        lambda x, y: stats.ttest_ind(x, y, equal_var=False).statistic,
+        alternative="greater",
+        n_resamples=2000,
+        rng=np.random.default_rng(0),
+    )
     assert found["permutation_p"] == pytest.approx(studentised.pvalue, abs=0.04)
     # Storey at 1/2: twice the share of suspects below the median.
     below = (used < np.median(unused)).mean()
@@ -134,11 +146,14 @@ def test_folds_are_not_compared_with_each_other():
 def test_patients_are_the_mean_of_their_images():
     """By hand: used 2.5, 1; unused 0, 2. Three of four pairs are in order."""
     given = [
-        ("a", "u0", "suspect", 1.0, 1), ("b", "u0", "suspect", 4.0, 0),
-        ("c", "u1", "suspect", 1.0, 0), ("d", "n0", "reference", -3.0, 0),
-        ("e", "n0", "reference", 3.0, 0), ("f", "n1", "reference", 2.0, 1),
+        ("a", "u0", "suspect", 1.0, 1),
+        ("b", "u0", "suspect", 4.0, 0),
+        ("c", "u1", "suspect", 1.0, 0),
+        ("d", "n0", "reference", -3.0, 0),
+        ("e", "n0", "reference", 3.0, 0),
+        ("f", "n1", "reference", 2.0, 1),
         ("g", "u0", "sibling", 50.0),
-    ]  # fmt: skip
+    ]
     case, scores = scored(given)
     images = metrics.judged_images(case, scores)
     found = metrics.patient_level(case, images)
@@ -218,8 +233,11 @@ def test_epsilon_counts_patients():
     case, scores = scored(given)
     found = metrics.epsilon(case, metrics.judged_images(case, scores))
     assert [found[k] for k in ("true_positives", "used", "false_positives", "unused")] == [
-        20, 20, 0, 20,
-    ]  # fmt: skip
+        20,
+        20,
+        0,
+        20,
+    ]
     # No attack on 20 and 20 can show more: log(q / (1 - q)) of q = .025^(1 / 20).
     q = 0.025 ** (1 / 20)
     assert found["low"] == pytest.approx(math.log(q / (1 - q)))
@@ -234,16 +252,23 @@ def measured(name, scores, **flags):
 def test_a_detector_is_held_against_the_best_classical_attack():
     """A control, a stack and a network are no classical attack, however good they are."""
     names = ("hits_pixels", "nearest_pixels", "comparator", "blind_pixels")
-    case, scores = scored(rows("suspect", range(10, 20)) + rows("reference", range(10)),
-                          names=names)  # fmt: skip
+    case, scores = scored(
+        rows("suspect", range(10, 20)) + rows("reference", range(10)), names=names
+    )
     label = scores["label"].to_numpy()
     noise = np.random.default_rng(0).normal(size=20)
     weak, fair = scores.assign(score=label + 3 * noise), scores.assign(score=label + noise)
-    found = metrics.detector_rows(case, [
-        measured("named_stack", scores), measured("hits_pixels", weak),
-        measured("nearest_pixels", fair), measured("comparator", scores, network=True),
-        measured("blind_pixels", scores, control=True), measured("fast_mean", scores),
-    ])  # fmt: skip
+    found = metrics.detector_rows(
+        case,
+        [
+            measured("named_stack", scores),
+            measured("hits_pixels", weak),
+            measured("nearest_pixels", fair),
+            measured("comparator", scores, network=True),
+            measured("blind_pixels", scores, control=True),
+            measured("fast_mean", scores),
+        ],
+    )
     by_name = {row["name"]: row for row in found}
     assert by_name["nearest_pixels"]["less_best"] is None
     others = {n: row["less_best"] for n, row in by_name.items() if n != "nearest_pixels"}
@@ -259,10 +284,14 @@ def test_a_detector_is_held_against_the_best_classical_attack():
 
 def test_without_a_classical_attack_there_is_no_best():
     case, scores = scored(rows("suspect", range(4)) + rows("reference", range(4)))
-    found = metrics.detector_rows(case, [
-        measured("stack", scores), measured("blind_pixels", scores, control=True),
-        measured("shadow_nearest_pixels", scores),
-    ])  # fmt: skip
+    found = metrics.detector_rows(
+        case,
+        [
+            measured("stack", scores),
+            measured("blind_pixels", scores, control=True),
+            measured("shadow_nearest_pixels", scores),
+        ],
+    )
     assert [row["less_best"] for row in found] == [None] * 3
 
 

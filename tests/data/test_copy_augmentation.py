@@ -207,8 +207,10 @@ def test_a_generated_image_is_the_copy_of_the_real_one_of_its_number(made):
 def equal(left, right):
     return all(
         np.array_equal(a[part][name], b[part][name])
-        for a, b in zip(left, right, strict=True) for part in (0, 1) for name in a[part]
-    )  # fmt: skip
+        for a, b in zip(left, right, strict=True)
+        for part in (0, 1)
+        for name in a[part]
+    )
 
 
 def test_a_step_is_a_function_of_seed_and_number_alone(made):

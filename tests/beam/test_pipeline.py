@@ -20,18 +20,34 @@ from ganfp_tf.cluster.watched import WatchedWorker
 from main import main
 
 SMALL = (
-    "--weights=none", "--image_size=32", "--width=16", "--heads=2", "--hidden=8",
-    "--bootstrap=100", "--permutations=100", "--cross_attention", "--nosaved_model",
+    "--weights=none",
+    "--image_size=32",
+    "--width=16",
+    "--heads=2",
+    "--hidden=8",
+    "--bootstrap=100",
+    "--permutations=100",
+    "--cross_attention",
+    "--nosaved_model",
     "--notensorboard",
-)  # fmt: skip
+)
 PAIRS = (
-    *SMALL, "--backbone=tiny", "--epochs=1", "--steps_per_epoch=4", "--neighbours=4",
+    *SMALL,
+    "--backbone=tiny",
+    "--epochs=1",
+    "--steps_per_epoch=4",
+    "--neighbours=4",
     "--pairing=nearest",
-)  # fmt: skip
+)
 COPIES = (
-    *SMALL, "--backbone=compact", "--finetune=all", "--supervision=copy", "--copy_steps=6",
-    "--copy_block=4", "--copy_blocks=2",
-)  # fmt: skip
+    *SMALL,
+    "--backbone=compact",
+    "--finetune=all",
+    "--supervision=copy",
+    "--copy_steps=6",
+    "--copy_block=4",
+    "--copy_blocks=2",
+)
 TWO = "--runner_options=--direct_num_workers=2 --direct_running_mode=multi_processing"
 SHARDS = 7  # 24 real images in shards of 8, 72 generated ones in four
 

@@ -46,9 +46,11 @@ def apart(case, name, other):
 def test_counts_sizes_and_digests(small):
     found = description.data(small)
     assert found["counts"] == [
-        ["used images", 20, 10], ["images not used", 20, 10], ["siblings", 2, 1],
+        ["used images", 20, 10],
+        ["images not used", 20, 10],
+        ["siblings", 2, 1],
         ["generated images", 40, None],
-    ]  # fmt: skip
+    ]
     assert found["sizes"] == [["64x64", 82]]
     assert found["duplicates"] == [] and found["unreadable"] == []
     assert any("1 patients have used and not used" in line for line in found["warnings"])

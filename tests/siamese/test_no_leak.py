@@ -27,9 +27,17 @@ def catalog(victim):
 @pytest.mark.parametrize("pairing", ["random", "nearest", "mixed"])
 def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
     config = Config(
-        backbone="tiny", weights="none", image_size=32, width=8, heads=2, finetune=finetune,
-        pairing=pairing, neighbours=4, store_dir=str(tmp_path), store_dtype="float32",
-    )  # fmt: skip
+        backbone="tiny",
+        weights="none",
+        image_size=32,
+        width=8,
+        heads=2,
+        finetune=finetune,
+        pairing=pairing,
+        neighbours=4,
+        store_dir=str(tmp_path),
+        store_dtype="float32",
+    )
     splits = make_splits(catalog, test_fraction=0.2, validation_fraction=0.2, folds=3, seed=0)
     backbone, report = materials.make_backbone(config)
     material, _ = materials.open_material(catalog, backbone, report, config)
