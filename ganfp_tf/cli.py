@@ -57,7 +57,7 @@ def main(argv):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     clock, code = Clock(), 0
     try:
-        for step in ("benchmark",) if config.grid else STEPS[config.mode]:
+        for step in steps(config):
             if step == "export" and config.mode == "train" and not config.saved_model:
                 continue
             if step != "train" and not tf_config.leads(config):
@@ -82,6 +82,15 @@ def main(argv):
         print("ganfp: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
     return code
+
+
+def steps(config):
+    """The modes that a command runs, one after the other."""
+    if config.grid:
+        return ("benchmark",)
+    if config.mode == "benchmark" and config.measure == "speed":
+        return ("speed",)
+    return STEPS[config.mode]
 
 
 def entry():

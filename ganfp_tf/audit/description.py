@@ -12,7 +12,6 @@ from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors.spaces.base import PIXELS
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
-from ganfp_tf.reports.render.words import counted
 
 RISKIEST = 8
 NEAREST = 3
@@ -83,11 +82,11 @@ def data(case):
         more = int(rows.duplicated("digest").sum())
         if more:
             repeat = "repeats" if more == 1 else "repeat"
-            doubled.append(f"{counted(more, 'file')} of the {name} {repeat} another one of them.")
+            doubled.append(f"{_counted(more, 'file')} of the {name} {repeat} another one of them.")
     verbatim = int(case.generated["digest"].isin(set(case.real["digest"])).sum())
     if verbatim:
         real = "is a real one" if verbatim == 1 else "are real ones"
-        doubled.append(f"{counted(verbatim, 'generated file')} {real}, byte by byte.")
+        doubled.append(f"{_counted(verbatim, 'generated file')} {real}, byte by byte.")
     return {
         "counts": counts,
         "sizes": [[size, int(count)] for size, count in sizes.items()],
@@ -194,6 +193,10 @@ def _gray(case, path):
 
 def _digest(frame):
     return hashlib.sha256("".join(sorted(frame["digest"])).encode()).hexdigest()
+
+
+def _counted(number, noun):
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _known(value):

@@ -46,10 +46,6 @@ RESOLVES_1_PERCENT = 100
 
 def run(config):
     """Measures what is not measured yet, then writes benchmark.csv, .md and .html."""
-    if config.measure == "speed":
-        from ganfp_tf.modes import speed  # TensorFlow, which a report made again does without
-
-        return speed.run(config, config.more_backbones)
     names = registry.parse_detectors(config.detectors, config.shadow)
     catalog = None if config.grid else open_catalog(config, "train")
     folder = run_folder.start(config, None if catalog is None else catalog.frame)

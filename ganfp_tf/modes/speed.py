@@ -18,12 +18,11 @@ from ganfp_tf.timing import peak_bytes
 EXTENT = Extent()
 
 
-def run(config, backbones=()):
+def run(config):
     """Measures anew at each call; writes speed.json, .csv, .md and figures/speed.png.
 
     Args:
         config: the run's Config.
-        backbones: further encoders to measure, with random weights.
     """
     catalog = open_catalog(config, "train")
     folder = run_folder.start(config, catalog.frame)
@@ -37,7 +36,7 @@ def run(config, backbones=()):
             f"{subject.config.backbone}, weights {subject.source}, {config.image_size} pixels; "
             f"{len(subject.real)} real and {len(subject.generated)} generated images of the data."
         )
-        names = tuple(dict.fromkeys((config.backbone, *backbones)))
+        names = tuple(dict.fromkeys((config.backbone, *config.more_backbones)))
         tasks = {
             "the machine's limit": lambda: machine.matrix_products(ledger),
             "images read": lambda: encoders.inputs(ledger, subject, store),

@@ -120,7 +120,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list(read):
 
 def test_tensorflow_is_not_imported():
     code = (
-        "import sys; import ganfp_tf.detectors.registry, ganfp_tf.detectors.crossfit; "
+        "import sys; import ganfp_tf.detectors.registry, ganfp_tf.detectors.cross_fitting; "
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

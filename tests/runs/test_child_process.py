@@ -24,10 +24,11 @@ def test_a_refused_run_says_so_on_stderr_and_in_its_code(tmp_path, capfd):
 
 SCRIPT = """
 import pathlib, sys
-from ganfp_tf import jobs
+from ganfp_tf.runs import child_process
 from ganfp_tf.config import Config
 folder = pathlib.Path(sys.argv[1])
-print(jobs.run(Config(mode="evaluate", run_dir="nothing"), folder / "a", folder / "b").peak_bytes)
+config = Config(mode="evaluate", run_dir="nothing")
+print(child_process.run(config, folder / "a", folder / "b").peak_bytes)
 """
 
 

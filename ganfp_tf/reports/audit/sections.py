@@ -127,7 +127,8 @@ def _resolution(rates):
         yield Block(
             "note",
             (
-                f"Not resolvable: one of {amount(n, 'image')} that were not used is {100 / n:.2g}%, "
+                f"Not resolvable: one of {amount(n, 'image')} that were not used is "
+                f"{100 / n:.2g}%, "
                 f"so a false positive rate of {' or '.join(per_cent(r['fpr']) for r in coarse)} "
                 "cannot be told from none here."
             ),
@@ -163,8 +164,8 @@ def _controls(audit, shown):
         (
             f"Of {amount(len(states), 'control')}, {states.count(True)} "
             f"passed, {states.count(False)} failed and {states.count(None)} could not be judged. "
-            "A negative control has to find nothing; a positive one has to find what was put there. p is "
-            "adjusted for their number."
+            "A negative control has to find nothing; a positive one has to find what was put "
+            "there. p is adjusted for their number."
         ),
     )
     yield from shown["controls"]

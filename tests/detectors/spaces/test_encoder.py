@@ -47,7 +47,7 @@ def shuffled(frame, seed=0):
 
 
 def test_importing_it_does_not_import_tensorflow():
-    code = "import sys, ganfp_tf.detectors.encoder_space; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, ganfp_tf.detectors.spaces.encoder; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=100).returncode == 0
 
 

@@ -171,7 +171,7 @@ def test_the_callers_settings_stay():
 
 def test_neither_pyplot_nor_tensorflow_is_imported():
     code = (
-        "import sys, ganfp_tf.reports.render.plots, ganfp_tf.reports.tables;"
+        "import sys, ganfp_tf.reports.render.plots, ganfp_tf.reports.render.tables;"
         "print([name for name in ('matplotlib.pyplot', 'tensorflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
