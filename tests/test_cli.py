@@ -274,6 +274,7 @@ def test_a_run_file_is_scored_without_a_run():
 def test_an_error_of_a_mode_and_an_interruption_have_codes(monkeypatch, capsys):
     def failing(error):
         class Mode:
+            @staticmethod
             def run(config, *_):
                 raise error
 

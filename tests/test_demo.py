@@ -99,7 +99,8 @@ def auc(folder, name):
 
 def test_it_holds_a_signal_that_an_unrelated_generator_does_not():
     value, low, _ = auc(demo.FOLDER, "nearest_pixels")
-    assert value > 0.7 and low > 0.5
+    assert value > 0.7
+    assert low > 0.5
     _, low, high = auc(demo.FOLDER / "unrelated", "nearest_pixels")
     assert low < 0.5 < high
 
@@ -126,9 +127,12 @@ def test_the_first_command_uses_it_and_says_so(tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "Without --data, this run uses the demo data of the package" in out
     assert "100 used, 100 not used, 1000 generated; 200 patients" in out
-    assert "seconds: import" in out and "encoding" in out and "export" in out
+    assert "seconds: import" in out
+    assert "encoding" in out
+    assert "export" in out
     (run,) = (tmp_path / "runs").glob("tiny-*")
-    assert (run / "evaluation.json").exists() and (run / "saved_model").is_dir()
+    assert (run / "evaluation.json").exists()
+    assert (run / "saved_model").is_dir()
     # Its own test part, without --data.
     assert main(["main.py", "--mode=predict", f"--run_dir={run}"]) == 0
     assert len(pd.read_csv(run / "predictions.csv")) == 150

@@ -40,7 +40,7 @@ def test_the_old_file_stands_until_the_block_ends(tmp_path):
 
 def test_a_folder_in_the_way_is_an_os_error_and_stays(tmp_path):
     (tmp_path / "a.txt").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         files.write_text(tmp_path / "a.txt", "new")
     assert left_in(tmp_path) == ["a.txt"]
 

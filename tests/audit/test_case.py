@@ -54,7 +54,8 @@ def test_named_stacks_hold_what_can_be_asked_again():
 
 
 def test_the_mean_beside_a_detector(small):
-    assert small.primary == "named_stack" and small.mean_of("named_stack") == "named_mean"
+    assert small.primary == "named_stack"
+    assert small.mean_of("named_stack") == "named_mean"
     assert small.mean_of("nearest_pixels") == "nearest_pixels"
 
 
@@ -72,7 +73,8 @@ def test_without_labels_what_learns_from_them_is_left_out(victim, tmp_path):
         victim[0] / "generated", tmp_path, detectors="classifier,fast_stack,hits_pixels", **asked
     )
     assert case.names == ("hits_pixels", "blind_pixels")
-    assert case.kind == "reference" and case.real.label.value_counts().to_dict() == {0: 15, 1: 15}
+    assert case.kind == "reference"
+    assert case.real.label.value_counts().to_dict() == {0: 15, 1: 15}
 
 
 def test_blind_controls_are_there_and_once(victim, tmp_path):
@@ -90,13 +92,15 @@ def small(tmp_path_factory):
 def test_unused_images_of_used_patients_are_siblings(small):
     siblings = small.group("sibling")
     assert list(siblings["name"]) == [f"alike_{i}.png" for i in range(1, 7)]
-    assert set(siblings["patient"]) == {"u0", "u1", "u2"} and set(siblings["label"]) == {0}
+    assert set(siblings["patient"]) == {"u0", "u1", "u2"}
+    assert set(siblings["label"]) == {0}
     assert small.real["group"].value_counts().to_dict() == {
         "suspect": 12,
         "reference": 12,
         "sibling": 6,
     }
-    assert len(small.tested) == 24 and "sibling" not in set(small.tested["group"])
+    assert len(small.tested) == 24
+    assert "sibling" not in set(small.tested["group"])
     asked = description.question(small)
     assert asked["reference"] == {"images": 12, "patients": 12, "name": "images not used"}
     assert asked["suspects"]["images"] == 12
@@ -108,10 +112,13 @@ def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     found = metrics.sibling_level(small, images)
     assert (found["images"], found["patients"]) == (6, 3)
     # They are nearly the used images, which the generated ones copy.
-    assert found["auc"]["value"] == 1.0 and found["p"] < 0.05
+    assert found["auc"]["value"] == 1.0
+    assert found["p"] < 0.05
     last = images.tail(6)
-    assert set(last["group"]) == {"sibling"} and last[["p", "q"]].isna().all(axis=None)
-    assert not last["flagged"].any() and set(last["decision"]) == {-1}
+    assert set(last["group"]) == {"sibling"}
+    assert last[["p", "q"]].isna().all(axis=None)
+    assert not last["flagged"].any()
+    assert set(last["decision"]) == {-1}
     # Of u0 there is a used image, and its two siblings have a mean of their own.
     own = images[images["patient"] == "u0"]
     assert own["patient_score"].nunique() == 2
@@ -126,7 +133,8 @@ def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     names = {
         row["name"] for row in description.riskiest_rows(description.riskiest(small, images), "x")
     }
-    assert len(names) == 8 and not [name for name in names if name.startswith("alike")]
+    assert len(names) == 8
+    assert not [name for name in names if name.startswith("alike")]
 
 
 def test_siblings_of_a_stack_are_on_the_scale_of_its_scores(small):
@@ -186,7 +194,8 @@ def test_no_control_asks_for_a_sibling(small, monkeypatch):
     # That of the blind ones takes longest, and asks for the tested images as `unrelated` does.
     monkeypatch.setattr(controls, "BLIND", ("blind_pixels",))
     controls.run_controls(small, lambda name, make: make())
-    assert len(asked) == 24 and not [name for name in asked if name.startswith("alike")]
+    assert len(asked) == 24
+    assert not [name for name in asked if name.startswith("alike")]
 
 
 def test_scores_are_in_the_order_of_what_was_asked(small):
@@ -194,7 +203,8 @@ def test_scores_are_in_the_order_of_what_was_asked(small):
     one, other = (
         small.scores("named_mean", rows, decide=False) for rows in (small.tested, upside_down)
     )
-    assert list(other["name"]) == list(upside_down["name"]) and set(other["decision"]) == {0}
+    assert list(other["name"]) == list(upside_down["name"])
+    assert set(other["decision"]) == {0}
     assert np.array_equal(one["score"].to_numpy(), other["score"].to_numpy()[::-1])
     labelled = small.scores("named_mean")
     assert set(labelled["decision"]) == {0, 1}
@@ -223,7 +233,8 @@ def test_siblings_of_a_reference(tmp_path):
         patient_regex="^p([^-]*)-",
     )
     assert list(case.group("sibling")["name"]) == ["p1-other_1.png"]
-    assert len(case.group("reference")) == 3 and set(case.group("suspect")["label"]) == {1}
+    assert len(case.group("reference")) == 3
+    assert set(case.group("suspect")["label"]) == {1}
 
 
 def test_two_generators_are_refused(tmp_path):

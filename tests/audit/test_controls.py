@@ -73,7 +73,8 @@ def test_an_unrelated_generator_fails_only_where_it_could_explain_the_finding():
     asked = [control("unrelated", 0.01, auc=0.6, high=0.7, found="AUC 0.60.")]
     for lowest, passed in ((0.71, True), (0.7, False), (None, False)):
         found = judged(asked, "labelled", lowest)
-        assert found[0][2] is passed and len(remarks(found)) == passed
+        assert found[0][2] is passed
+        assert len(remarks(found)) == passed
     assert "too little to explain" in judged(asked, "labelled", 0.9)[0][0].found
     # No other control has this way out.
     assert not judged([control("members", 0.01, high=0.6)], "labelled", 0.9)[0][2]
@@ -85,7 +86,8 @@ def test_halves_keep_patients_whole():
     for seed in range(20):
         half = half_of(frame, np.random.default_rng(seed))
         of = frame.assign(half=half).groupby("patient")["half"]
-        assert (of.nunique() == 1).all() and of.first().sum() == 2  # of five
+        assert (of.nunique() == 1).all()
+        assert of.first().sum() == 2
         seen.add(tuple(half))
     assert len(seen) > 5
 
@@ -97,7 +99,8 @@ def test_too_few_patients_are_not_asked(monkeypatch):
     # 12 images, but of three patients.
     frame = case.tested.assign(label=case.tested["patient"].isin(["p0", "p1", "p2"]).astype(int))
     found = answered(case, question, frame)
-    assert found.p is None and found.auc is None
+    assert found.p is None
+    assert found.auc is None
     assert found.found == "Not run: it needs 4 patients on either side, and there are fewer."
     # A single side is too few as well.
     assert asking.too_few(frame.assign(label=1))
@@ -135,15 +138,20 @@ def test_few_copies_say_too_little(small):
     """1 % of 80 generated images is one copy, 5 % are four, 6 % are five."""
     assert synthetic_controls.planted_control(small, 1.0)[0].p is None
     few = synthetic_controls.planted_control(small, 5.0)[0]
-    assert few.p is None and "only 4 images can be copied" in few.found
-    assert few.share == 0.05 and few.recovered is None
+    assert few.p is None
+    assert "only 4 images can be copied" in few.found
+    assert few.share == 0.05
+    assert few.recovered is None
     enough = synthetic_controls.planted_control(small, 6.0)[0]
     assert "5 slightly changed copies of 5 of the images not used" in enough.expected
-    assert enough.auc > 0.9 and enough.p < 0.05
+    assert enough.auc > 0.9
+    assert enough.p < 0.05
 
 
 def test_copies_take_the_place_of_generated_images(small, planted, monkeypatch):
-    assert planted.auc > 0.9 and planted.p < 0.05 and planted.share == 0.2
+    assert planted.auc > 0.9
+    assert planted.p < 0.05
+    assert planted.share == 0.2
     assert planted.recovered > 0.8
     # 20 % of 80 are 16, and half of 20 images are copied.
     assert "16 slightly changed copies of 10 of the images not used" in planted.expected
@@ -151,7 +159,8 @@ def test_copies_take_the_place_of_generated_images(small, planted, monkeypatch):
     def look(case, question, frame, generated):
         named = generated["name"].str.rsplit("_", n=1).str[0].value_counts()
         assert named.to_dict() == {"made": 64, "copy": 16}
-        assert set(frame["group"]) == {"reference"} and frame["label"].sum() == 10
+        assert set(frame["group"]) == {"reference"}
+        assert frame["label"].sum() == 10
         return question
 
     monkeypatch.setattr(synthetic_controls, "answered", look)
@@ -174,7 +183,8 @@ def test_the_two_halves_of_a_stand_in(small):
     assert not list(small.folder.glob("*"))
     found = {c.name: c for c in synthetic_controls.stand_in_controls(small)}
     assert found["stand_in_sees"].auc > 0.9 > found["unrelated"].auc
-    assert found["stand_in_sees"].kind == "positive" and found["unrelated"].kind == "negative"
+    assert found["stand_in_sees"].kind == "positive"
+    assert found["unrelated"].kind == "negative"
     # Each image was asked for once a draw, and counts once.
     assert "over 40 images" in found["unrelated"].found
     assert not list(small.folder.glob("*"))
@@ -194,7 +204,8 @@ def test_no_image_of_a_patient_stays_after_an_error(small, monkeypatch, make):
             synthetic_controls.planted_control(small, 20.0)
         else:
             synthetic_controls.stand_in_controls(small)
-    assert seen and not list(small.folder.glob("*"))
+    assert seen
+    assert not list(small.folder.glob("*"))
 
 
 def columns(scores, labels, **others):
@@ -226,14 +237,16 @@ def test_patients_with_more_images_are_exchanged_too():
         patient=[f"n{i}" for i in range(8)] + [f"u{i // 2}" for i in range(16)],
     )
     found = judged_by(case, control("x", None), frame)
-    assert found.auc == 1.0 and found.p == pytest.approx(1 / 200)
+    assert found.auc == 1.0
+    assert found.p == pytest.approx(1 / 200)
 
 
 def test_folds_of_one_side_each_are_not_run():
     case, _ = scored([("a", "a", "suspect", 0.0)])
     frame = columns(np.arange(10.0), [1] * 5 + [0] * 5, split_id=["a"] * 5 + ["b"] * 5)
     found = judged_by(case, control("x", None), frame)
-    assert found.p is None and found.found.startswith("Not run: no fold had images of both sides")
+    assert found.p is None
+    assert found.found.startswith("Not run: no fold had images of both sides")
 
 
 def test_copies_that_are_recovered():
@@ -241,14 +254,17 @@ def test_copies_that_are_recovered():
     case, _ = scored([("a", "a", "suspect", 0.0)])
     frame = columns([*range(20), 18.5, 19.0, 19.5, 40.0], [0] * 20 + [1] * 4)
     found = judged_by(case, control("planted_5", None, "positive", share=0.05), frame)
-    assert found.recovered == 0.5 and "50% of the copied images" in found.found
+    assert found.recovered == 0.5
+    assert "50% of the copied images" in found.found
 
 
 def test_blind_controls_of_a_case(small):
     distance = controls._blind(small, "blind_pixels")[0]
-    assert distance.name == "blind_distance" and "over 40 images" in distance.found
+    assert distance.name == "blind_distance"
+    assert "over 40 images" in distance.found
     classifier = controls._blind(small, "blind_classifier")[0]
-    assert classifier.name == "blind_classifier" and 0.0 < classifier.auc < 1.0
+    assert classifier.name == "blind_classifier"
+    assert 0.0 < classifier.auc < 1.0
 
 
 def test_small_folds_ask_the_mean(small, monkeypatch):

@@ -52,7 +52,8 @@ def test_counts_sizes_and_digests(small):
         ["generated images", 40, None],
     ]
     assert found["sizes"] == [["64x64", 82]]
-    assert found["duplicates"] == [] and found["unreadable"] == []
+    assert found["duplicates"] == []
+    assert found["unreadable"] == []
     assert any("1 patients have used and not used" in line for line in found["warnings"])
     names = [name for name, _ in found["digests"]]
     assert names == ["used images", "images not used", "siblings", "generated images"]
@@ -98,13 +99,15 @@ def test_sentences_on_files_that_repeat_others(small):
 
 def test_the_riskiest_come_first_and_are_suspects(small, images, entries):
     scores = [entry.score for entry in entries]
-    assert len(entries) == 8 and scores == sorted(scores, reverse=True)
+    assert len(entries) == 8
+    assert scores == sorted(scores, reverse=True)
     used = images[images["group"] == "suspect"]
     assert scores == sorted(used["score"], reverse=True)[:8]
     assert {entry.name for entry in entries} <= set(used["name"])
     row = used.set_index("name").loc[entries[0].name]
     assert (entries[0].p, entries[0].q) == (row["p"], row["q"])
-    assert entries[0].flagged == row["flagged"] and entries[0].patient == row["patient"]
+    assert entries[0].flagged == row["flagged"]
+    assert entries[0].patient == row["patient"]
 
 
 def test_the_nearest_generated_images_are_the_nearest(small, entries):
@@ -121,7 +124,8 @@ def test_the_neighbour_is_of_another_patient_and_about_as_far(small, entries):
     for entry in entries:
         name, patient, distance, _ = entry.neighbour
         others = small.real[small.real["patient"] != entry.patient]
-        assert patient != entry.patient and name in set(others["name"])
+        assert patient != entry.patient
+        assert name in set(others["name"])
         wanted = entry.generated[0][1]
         gaps = [abs(apart(small, entry.name, other) - wanted) for other in others["name"]]
         assert abs(distance - wanted) == pytest.approx(min(gaps), abs=1e-5)
@@ -141,7 +145,8 @@ def test_a_patient_alone_has_no_neighbour(small, images):
 def test_the_list_that_audit_json_holds(entries):
     rows = description.riskiest_rows(entries, "reference")
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert rows[0]["group"] == "suspects" and len(rows[0]["generated"]) == 3
+    assert rows[0]["group"] == "suspects"
+    assert len(rows[0]["generated"]) == 3
     assert set(rows[0]["neighbour"]) == {"name", "patient", "distance"}
     assert description.riskiest_rows(entries, "labelled")[0]["group"] == "used images"
 
@@ -154,7 +159,8 @@ def test_suspects_alone_have_no_p(small, images):
 def test_best_matches(small, images):
     """Every used image has its own copies; siblings, which are no used images, are matched too."""
     found = description.best_matches(small, images)
-    assert list(found.index) == list(images.index) and len(found) == 42
+    assert list(found.index) == list(images.index)
+    assert len(found) == 42
     number = found["best_match"].str.extract(r"made_(\d+)\.png")[0].astype(int)
     used = images["name"].str.startswith("used_")
     expected = images["name"][used].str.extract(r"(\d+)")[0].astype(int)
@@ -168,10 +174,13 @@ def test_best_matches(small, images):
 
 def test_what_cannot_be_said(small):
     asked = description.question(small)
-    assert asked["lost"] == [] and asked["generated"] == 40 and asked["kind"] == "labelled"
+    assert asked["lost"] == []
+    assert asked["generated"] == 40
+    assert asked["kind"] == "labelled"
     alone = dataclasses.replace(small, kind="suspects", real=small.group("suspect"))
     asked = description.question(alone)
-    assert asked["reference"] is None and len(asked["lost"]) == 3
+    assert asked["reference"] is None
+    assert len(asked["lost"]) == 3
     assert asked["suspects"] == {"images": 20, "patients": 10, "name": "suspects"}
     assert len(description.question(dataclasses.replace(small, kind="reference"))["lost"]) == 3
 
@@ -184,7 +193,8 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
     found = description.data(opened(data, tmp_path / "run", skip_unreadable=True))
     assert found["counts"][0] == ["used images", 3, 3]
     ((path, reason),) = found["unreadable"]
-    assert path == str(data / "used_2.png") and reason
+    assert path == str(data / "used_2.png")
+    assert reason
     assert "1 file could not be read: left out." in found["warnings"]
 
 
@@ -219,7 +229,8 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
     case = opened(data, tmp_path / "run", detectors="nearest_pixels")
     found = description.riskiest(case, metrics.judged_images(case, case.scores("nearest_pixels")))
     named = {entry.name: entry.neighbour[0] for entry in found}
-    assert named["twin_1.png"] != "used_1.png" and named["used_1.png"] != "twin_1.png"
+    assert named["twin_1.png"] != "used_1.png"
+    assert named["used_1.png"] != "twin_1.png"
     assert "1 file of the used images repeats" in description.data(case)["duplicates"][0]
 
 

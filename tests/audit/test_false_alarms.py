@@ -22,8 +22,10 @@ def test_few_alarms_without_anything_to_find(tmp_path, kind):
     assert case.primary == {"labelled": "named_stack", "reference": "named_mean"}[kind]
     found = list(null_audits(case, 20))
     permuted, welch, flagged = (np.array(column) for column in zip(*found, strict=True))
-    assert (permuted < 0.05).sum() <= 5 and (welch < 0.05).sum() <= 5
-    assert 0.25 < permuted.mean() < 0.75 and permuted.std() > 0.15
+    assert (permuted < 0.05).sum() <= 5
+    assert (welch < 0.05).sum() <= 5
+    assert 0.25 < permuted.mean() < 0.75
+    assert permuted.std() > 0.15
     assert np.abs(permuted - welch).max() < 0.15
     # Any flag is a false one, so the rate of audits with any is the false discovery rate.
     assert (flagged > 0).mean() <= 0.5 + 2 * math.sqrt(0.25 / 20)
@@ -50,7 +52,8 @@ def test_of_the_images_that_are_named_few_are_wrong():
         wrong.append(flagged[40:].sum() / max(1, flagged.sum()))
         named.append(flagged[:40].sum())
     error = np.std(wrong) / math.sqrt(len(wrong))
-    assert abs(np.mean(wrong) - 0.6 * 0.2) < 2 * error and np.mean(named) > 30
+    assert abs(np.mean(wrong) - 0.6 * 0.2) < 2 * error
+    assert np.mean(named) > 30
 
 
 def test_halves_that_differ_are_found(tmp_path):

@@ -43,7 +43,8 @@ def test_p_and_q_of_images_by_hand():
     assert suspects["flagged"].tolist() == [True, True, False, False, False]
     # An image of the reference is held against the three others.
     assert reference["p"].tolist() == pytest.approx([1.0, 0.75, 0.5, 0.25])
-    assert reference["q"].isna().all() and not reference["flagged"].any()
+    assert reference["q"].isna().all()
+    assert not reference["flagged"].any()
     assert images["label"].tolist() == [1] * 5 + [0] * 4
     assert not metrics.judged_images(*scored_again(case, scores, fdr=0.49))["flagged"].any()
 
@@ -60,14 +61,17 @@ def scored_again(case, scores, **settings):
 def test_labels_that_nobody_has_said_are_not_told():
     given = rows("suspect", [5, 4]) + rows("reference", [1, 2, 3])
     images = metrics.judged_images(*scored(given, kind="reference"))
-    assert set(images["label"]) == {-1} and images["p"].notna().all()
+    assert set(images["label"]) == {-1}
+    assert images["p"].notna().all()
     alone = metrics.judged_images(*scored(given[:2], kind="suspects"))
-    assert alone[["p", "q"]].isna().all(axis=None) and not alone["flagged"].any()
+    assert alone[["p", "q"]].isna().all(axis=None)
+    assert not alone["flagged"].any()
 
 
 def test_a_reference_of_one_image_has_no_p_of_its_own():
     images = metrics.judged_images(*scored(rows("suspect", [5, 4]) + rows("reference", [1])))
-    assert images["p"][:2].tolist() == [0.5, 0.5] and math.isnan(images["p"][2])
+    assert images["p"][:2].tolist() == [0.5, 0.5]
+    assert math.isnan(images["p"][2])
 
 
 def test_the_score_of_a_patient_is_the_mean_of_one_group():
@@ -129,7 +133,8 @@ def test_the_set_is_compared_by_patients():
     assert found["permutation_p"] == pytest.approx(studentised.pvalue, abs=0.04)
     # Storey at 1/2: twice the share of suspects below the median.
     below = (used < np.median(unused)).mean()
-    assert share["value"] == pytest.approx(max(0.0, 1 - 2 * below)) and "below" in share["note"]
+    assert share["value"] == pytest.approx(max(0.0, 1 - 2 * below))
+    assert "below" in share["note"]
 
 
 def test_folds_are_not_compared_with_each_other():
@@ -140,7 +145,8 @@ def test_folds_are_not_compared_with_each_other():
         + rows("reference", [102, 105, 1, 2, 1.5, 1.5, 0, 3], folds=folds[4:] + ["b"] * 4)
     )
     found, _ = metrics.set_level(case, metrics.judged_images(case, scores))
-    assert found["permutation_p"] > 0.2 and abs(found["difference"]["value"]) < 1
+    assert found["permutation_p"] > 0.2
+    assert abs(found["difference"]["value"]) < 1
 
 
 def test_patients_are_the_mean_of_their_images():
@@ -157,12 +163,14 @@ def test_patients_are_the_mean_of_their_images():
     case, scores = scored(given)
     images = metrics.judged_images(case, scores)
     found = metrics.patient_level(case, images)
-    assert found["n"] == 4 and found["auc"]["value"] == 0.75
+    assert found["n"] == 4
+    assert found["auc"]["value"] == 0.75
     # Called used: u0 (one of two images) and n1; so half of both are right: kappa 0.
     assert found["kappa"]["value"] == 0.0
     assert [rate["resolvable"] for rate in found["tpr"]] == [False] * 4
     without = metrics.patient_level(*of_kind("reference", given))
-    assert without["auc"]["value"] == 0.75 and without["kappa"] is without["tpr"] is None
+    assert without["auc"]["value"] == 0.75
+    assert without["kappa"] is without["tpr"] is None
     assert metrics.patient_level(*of_kind("suspects", given[:3])) is None
 
 
@@ -178,10 +186,12 @@ def test_p_does_not_hang_on_equally_many_images():
     given += rows("reference", range(8))
     case, scores = scored(given)
     row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
-    assert row["auc"]["value"] == 1.0 and row["p"] == pytest.approx(1 / 200)
+    assert row["auc"]["value"] == 1.0
+    assert row["p"] == pytest.approx(1 / 200)
     images = metrics.judged_images(case, scores)
     assert metrics.patient_level(case, images)["p"] == row["p"]
-    assert len(pooled(scores)) == 16 and permuted_p(scores, case.config) == row["p"]
+    assert len(pooled(scores)) == 16
+    assert permuted_p(scores, case.config) == row["p"]
 
 
 def test_p_by_hand():
@@ -208,7 +218,8 @@ def test_the_power_is_that_of_patients():
     assert (found["suspects"], found["reference"]) == (20, 30)
     assert found["significant_auc"] == significant_auc(20, 30, 0.05)
     assert found["detectable_auc"] == detectable_auc(20, 30, 0.05, 0.8)
-    assert found["curve"][0][0] == 0.5 and found["curve"][-1][0] == 0.95
+    assert found["curve"][0][0] == 0.5
+    assert found["curve"][-1][0] == 0.95
     for auc, power in found["curve"]:
         assert power == power_at(auc, 20, 30, 0.05)
     assert dict(map(tuple, found["curve"]))[0.7] > 0.5
@@ -219,7 +230,8 @@ def test_the_power_is_that_of_patients():
 def test_too_few_patients_have_no_power():
     case, scores = scored(rows("suspect", [1]) + rows("reference", [0]))
     found = metrics.power(case, metrics.judged_images(case, scores), {"value": 1.0})
-    assert math.isnan(found["detectable_auc"]) and found["curve"][-1][1] == 0.0
+    assert math.isnan(found["detectable_auc"])
+    assert found["curve"][-1][1] == 0.0
     assert "no AUC could have been told from chance" in found["found"]
 
 
@@ -279,7 +291,8 @@ def test_a_detector_is_held_against_the_best_classical_attack():
         assert less["low"] <= less["difference"] <= less["high"]
     assert others["named_stack"]["difference"] > 0 > others["hits_pixels"]["difference"]
     assert [row["primary"] for row in found] == [True] + [False] * 5
-    assert found[0]["auc"]["value"] == 1.0 and found[0]["p"] < 0.05
+    assert found[0]["auc"]["value"] == 1.0
+    assert found[0]["p"] < 0.05
 
 
 def test_without_a_classical_attack_there_is_no_best():
@@ -299,12 +312,14 @@ def test_what_needs_labels_is_empty_without_them():
     given = rows("suspect", range(4)) + rows("reference", range(4))
     case, scores = scored(given, kind="reference")
     row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
-    assert row["auc"]["value"] == 0.5 and row["tpr"] is None
+    assert row["auc"]["value"] == 0.5
+    assert row["tpr"] is None
     assert {row[name] for name in metrics.FIGURES} == {None}
     case, scores = scored(given[:4], kind="suspects")
     row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
     assert row["auc"] is row["p"] is row["tpr"] is row["less_best"] is None
-    assert row["seconds"] == 1.0 and row["peak_bytes"] == 2
+    assert row["seconds"] == 1.0
+    assert row["peak_bytes"] == 2
 
 
 def test_low_rates_of_a_labelled_audit():

@@ -136,14 +136,18 @@ def test_any_figures_give_one_answer_that_reassures_no_one(
         n_flagged=n_flagged,
     )
     assert verdict.headline == HEADLINES[verdict.code]
-    assert verdict.because and verdict.not_shown
+    assert verdict.because
+    assert verdict.not_shown
     words = all_words(verdict)
-    assert "safe" not in words.lower() and not {"nan", "None"} & set(words.split())
+    assert "safe" not in words.lower()
+    assert not {"nan", "None"} & set(words.split())
     for sentence in (*verdict.because, *verdict.not_shown):
-        assert sentence.endswith(".") and (sentence[0].isupper() or sentence[0].isdigit())
+        assert sentence.endswith(".")
+        assert sentence[0].isupper() or sentence[0].isdigit()
     undefined = any(x is None or math.isnan(x) for x in (p, auc, low, high, detectable))
     if failed:
-        assert verdict.code == "not_trustworthy" and verdict.failed_controls == tuple(failed)
+        assert verdict.code == "not_trustworthy"
+        assert verdict.failed_controls == tuple(failed)
     elif kind == "suspects" or undefined:
         assert verdict.code == "inconclusive"
     else:
@@ -180,7 +184,9 @@ def test_unknown_words_are_refused():
 )
 def test_gate(code, auc, above, evidence, expected, why):
     exit_code, sentence = gate(code, auc, fail_above_auc=above, fail_on_evidence=evidence)
-    assert exit_code == expected and why in sentence and "safe" not in sentence
+    assert exit_code == expected
+    assert why in sentence
+    assert "safe" not in sentence
 
 
 def test_impossible_gates_are_refused():

@@ -32,7 +32,9 @@ def test_what_does_not_fit_is_named(ganfp, words, message, capsys):
     pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
     assert ganfp(*words) == 2
     error = capsys.readouterr().err
-    assert message in error and error.startswith("ganfp: ") and error.count("\n") == 1
+    assert message in error
+    assert error.startswith("ganfp: ")
+    assert error.count("\n") == 1
 
 
 def test_without_beam_it_says_what_to_install(ganfp, monkeypatch, capsys):

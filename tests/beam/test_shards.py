@@ -14,7 +14,8 @@ def test_a_shard_is_whole_or_found_out(tmp_path):
     shards.write(3, tokens=np.arange(1000.0), total=np.ones(2))
     assert [path.name for path in tmp_path.iterdir()] == ["real-00003-of-00012.npz"]
     total, tokens = shards.read(3, "total", "tokens")
-    assert total.tolist() == [1.0, 1.0] and tokens[999] == 999.0
+    assert total.tolist() == [1.0, 1.0]
+    assert tokens[999] == 999.0
     assert shards.is_sound(3, "tokens", "total")
     assert shards.flaw(3, "pooled") == "cannot be read (KeyError)"
     whole = shards.path(3).read_bytes()

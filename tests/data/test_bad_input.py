@@ -31,7 +31,8 @@ def test_broken_input_is_one_clear_message(build, options, tmp_path):
     assert expected in message
     # A list of files may follow; the message itself is one line, printable on any terminal.
     assert all(line.isprintable() for line in message.splitlines())
-    assert "Traceback" not in message and "object at 0x" not in message
+    assert "Traceback" not in message
+    assert "object at 0x" not in message
 
 
 def test_many_unreadable_files_are_listed_together(tmp_path):
@@ -42,8 +43,10 @@ def test_many_unreadable_files_are_listed_together(tmp_path):
         load_catalog(tmp_path, progress=False)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("--data: 25 files cannot be read")
-    assert len(lines) == 22 and lines[-1] == "  and 5 more"
-    assert "bad_0.png: not an image: text" in lines[1] and "bad_19.png" in lines[20]
+    assert len(lines) == 22
+    assert lines[-1] == "  and 5 more"
+    assert "bad_0.png: not an image: text" in lines[1]
+    assert "bad_19.png" in lines[20]
 
 
 def test_unreadable_files_can_be_left_out(tmp_path):

@@ -61,13 +61,17 @@ def test_layout_of_2025(tmp_path):
     ]
     used = catalog.real[catalog.real.label == 1]
     assert list(used["name"]) == [f"real_used_{number}.png" for number in range(1, 12)]
-    assert list(catalog.generated.index) == [0, 1] and (catalog.generated.patient == "").all()
-    assert len(catalog.labelled) == 14 and len(catalog.unknown) == 0
-    assert catalog.frame.fast.all() and set(catalog.frame.width) == {16}
+    assert list(catalog.generated.index) == [0, 1]
+    assert (catalog.generated.patient == "").all()
+    assert len(catalog.labelled) == 14
+    assert len(catalog.unknown) == 0
+    assert catalog.frame.fast.all()
+    assert set(catalog.frame.width) == {16}
     assert catalog.frame.digest.str.fullmatch("[0-9a-f]{64}").all()
     # Nobody said who the patients are: one each, and one warning.
     assert catalog.real.patient.nunique() == 14
-    assert len(catalog.warnings) == 1 and "independent images" in catalog.warnings[0]
+    assert len(catalog.warnings) == 1
+    assert "independent images" in catalog.warnings[0]
 
 
 def test_layout_of_2023_with_a_test_part(tmp_path):
@@ -81,7 +85,8 @@ def test_layout_of_2023_with_a_test_part(tmp_path):
     )
     train, predict = load(tmp_path), load(tmp_path, need="predict")
     assert list(train.generated["name"]) == ["generated_0001.png"]
-    assert set(train.frame.part) == {"dev"} and set(predict.frame.part) == {"test"}
+    assert set(train.frame.part) == {"dev"}
+    assert set(predict.frame.part) == {"test"}
     assert list(predict.unknown["name"]) == ["real_unknown_0001.png"]
     assert list(predict.generated["name"]) == ["generated_00001.png"]
 
@@ -109,8 +114,10 @@ def test_innermost_folder_decides_and_the_rest_is_passed_over(tmp_path):
     (tmp_path / "x" / "real_used" / "__MACOSX" / "z.png").write_bytes(b"text")
     catalog = load(tmp_path)
     inner = catalog.real[catalog.real["name"] == "inner.png"].iloc[0]
-    assert inner.label == 1 and inner.part == "x/generated/set"
-    assert len(catalog.frame) == 7 and "nothing.png" not in set(catalog.frame["name"])
+    assert inner.label == 1
+    assert inner.part == "x/generated/set"
+    assert len(catalog.frame) == 7
+    assert "nothing.png" not in set(catalog.frame["name"])
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
@@ -140,8 +147,10 @@ def test_manifest_words_labels_and_parts(tmp_path):
         **dict.fromkeys(("d.png", "e.png", "f.png"), 0),
     }
     last = catalog.real[catalog.real["name"] == "z.png"].iloc[0]
-    assert last.part == "deep" and last.patient == "NA"
-    assert catalog.generated.patient[0] == "" and catalog.warnings == ()
+    assert last.part == "deep"
+    assert last.patient == "NA"
+    assert catalog.generated.patient[0] == ""
+    assert catalog.warnings == ()
     assert set(load(path, need="predict").unknown["name"]) == {"g.png", "h.png"}
 
 
@@ -222,13 +231,16 @@ def test_slow_files_are_marked(tmp_path):
     array = np.arange(180, dtype=np.uint8).reshape(9, 20)
     (tmp_path / "generated" / "z.npy").write_bytes(npy_bytes(array))
     row = load(tmp_path).generated.iloc[-1]
-    assert not row.fast and (row.height, row.width) == (9, 20)
+    assert not row.fast
+    assert (row.height, row.width) == (9, 20)
 
 
 def test_progress_goes_to_stderr(tmp_path, capsys):
     load_catalog(good_folder(tmp_path), progress=True)
     captured = capsys.readouterr()
-    assert captured.out == "" and "reading images" in captured.err and "6/6" in captured.err
+    assert captured.out == ""
+    assert "reading images" in captured.err
+    assert "6/6" in captured.err
 
 
 @pytest.mark.data
@@ -249,8 +261,10 @@ def test_victims(shared_data, victim, need, counts):
         label = catalog.real.label
         found = ((label == 1).sum(), (label == 0).sum(), len(catalog.unknown))
         assert (*found, len(catalog.generated)) == counts
-        assert catalog.frame.fast.all() and set(catalog.frame.height) == {64}
-    assert by_manifest.warnings == () and len(by_folder.warnings) == 1
+        assert catalog.frame.fast.all()
+        assert set(catalog.frame.height) == {64}
+    assert by_manifest.warnings == ()
+    assert len(by_folder.warnings) == 1
     assert list(by_manifest.frame["name"]) == list(by_folder.frame["name"])
     assert list(by_manifest.frame.digest) == list(by_folder.frame.digest)
     if need == "train":

@@ -80,7 +80,8 @@ def test_the_look_is_found_in_generated_images(patterns):
     weights = np.random.default_rng(0).normal(size=(9, 2)).astype("float32")
     images = patterns[0] + np.einsum("nk,kij->nij", weights, patterns[1:])
     look = Look.of(images)
-    assert look.components.shape == (9, GRID**2) and look.components.dtype == np.float32
+    assert look.components.shape == (9, GRID**2)
+    assert look.components.dtype == np.float32
     unseen = patterns[0] + 2.0 * patterns[1] + patterns[2]
     found = look.project(tf.constant(unseen[None, :, :, None]), tf.constant([[15.0]]))
     np.testing.assert_allclose(found[0, :, :, 0], unseen, atol=1e-4)
@@ -105,7 +106,9 @@ def test_texture_is_a_share_of_what_the_projection_leaves(look, made, clean):
     fine = (generated[:16] - look.project(generated[:16], kept)).numpy()
     share = (added * fine).sum(axis=(1, 2, 3)) / (fine**2).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(added, share[:, None, None, None] * fine, atol=1e-4)
-    assert share.min() >= 0.3 and share.max() <= 1.2 and share.std() > 0.1
+    assert share.min() >= 0.3
+    assert share.max() <= 1.2
+    assert share.std() > 0.1
 
 
 def test_the_share_of_another_image_is_at_most_twice_mix(clean):
@@ -114,7 +117,8 @@ def test_the_share_of_another_image_is_at_most_twice_mix(clean):
     black, white = tf.zeros((count, GRID, GRID, 1)), tf.ones((count, GRID, GRID, 1))
     recipe = Recipe(warp=0.0, texture=0.0, mix=0.3)
     share = degrade(black, black, white, look, recipe, KEY).numpy().mean(axis=(1, 2, 3))
-    assert share.min() >= 0.0 and 0.55 < share.max() <= 0.6
+    assert share.min() >= 0.0
+    assert 0.55 < share.max() <= 0.6
     # The mean of a square of an even draw is 1/3.
     assert share.mean() == pytest.approx(0.2, abs=0.03)
 
@@ -127,7 +131,8 @@ def test_gain_offset_and_noise_stay_in_their_ranges():
     found = degrade(gray, gray, gray, look, recipe, KEY).numpy()[..., 0]
     # At 0.5 gain does nothing.
     offset = found.mean(axis=(1, 2)) - 0.5
-    assert np.abs(offset).max() < 0.055 and offset.std() == pytest.approx(0.05 / 3**0.5, rel=0.15)
+    assert np.abs(offset).max() < 0.055
+    assert offset.std() == pytest.approx(0.05 / 3**0.5, rel=0.15)
     assert found.std(axis=(1, 2)) == pytest.approx(0.02, rel=0.15)
 
 
@@ -186,7 +191,8 @@ def test_blocks_are_as_large_as_the_images_allow(made):
     few = (real[:5], generated[:3], np.array([0, 0, 0, 1, 2]))
     ((inputs, wanted),) = steps_of(few, 1)
     assert inputs["real"].shape == inputs["generated"].shape == (3, 3, 32, 32, 3)
-    assert wanted["embedding"].tolist() == [[0, 1, 2]] * 3 and not wanted["pairs"].any()
+    assert wanted["embedding"].tolist() == [[0, 1, 2]] * 3
+    assert not wanted["pairs"].any()
 
 
 def test_a_generated_image_is_the_copy_of_the_real_one_of_its_number(made):
@@ -196,7 +202,8 @@ def test_a_generated_image_is_the_copy_of_the_real_one_of_its_number(made):
         a, b = a - a.mean(axis=-1, keepdims=True), b - b.mean(axis=-1, keepdims=True)
         likeness = np.einsum("bip,bjp->bij", a, b) / np.linalg.norm(b, axis=-1)[:, None]
         hits.append(likeness.argmax(axis=-1) == wanted["embedding"])
-        assert inputs["real"].dtype == np.float32 and inputs["real"].min() > -60
+        assert inputs["real"].dtype == np.float32
+        assert inputs["real"].min() > -60
         assert 100 < inputs["generated"].max() < 400
     assert np.mean(hits) > 0.8
 

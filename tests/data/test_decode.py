@@ -130,7 +130,8 @@ def test_no_way_through_python_is_built_where_all_are_fast(tmp_path):
     for got, expected in zip(fast, mixed, strict=False):
         np.testing.assert_array_equal(got, expected)
     # One that keeps a state would be run for one image after another under op determinism.
-    assert "PyFuncStateless" in operations(mixed) and "PyFunc" not in operations(mixed)
+    assert "PyFuncStateless" in operations(mixed)
+    assert "PyFunc" not in operations(mixed)
     np.testing.assert_allclose(list(mixed)[2], decode.resize(images.read_image(paths[2]), 8))
 
 
@@ -147,7 +148,8 @@ def test_load_image_names_a_file_that_went_bad(tmp_path):
 def test_resize_keeps_constant_images_and_range():
     flat = tf.fill((2, 33, 20, 3), 255.0)
     resized = decode.resize(flat, 8)
-    assert resized.shape == (2, 8, 8, 3) and resized.dtype == tf.float32
+    assert resized.shape == (2, 8, 8, 3)
+    assert resized.dtype == tf.float32
     np.testing.assert_allclose(resized, 255.0, atol=1e-3)
     assert tf.reduce_max(resized) <= 255.0
 

@@ -61,7 +61,8 @@ def expect(data, expected, **options):
     expected = np.asarray(expected, np.float64)
     if expected.ndim == 2:
         expected = np.repeat(expected[..., None], 3, axis=2)
-    assert pixels.dtype == np.float32 and pixels.shape == expected.shape
+    assert pixels.dtype == np.float32
+    assert pixels.shape == expected.shape
     np.testing.assert_allclose(pixels, expected, atol=1e-3)
 
 
@@ -255,7 +256,9 @@ def test_nifti_corner_is_where_a_radiologist_expects_it():
     volume = np.zeros((8, 10, 3), np.int16)
     volume[7, 9, 1] = 100  # RAS: the largest x is rightmost, the largest y frontmost
     pixels = images.decode(nifti_bytes(volume))
-    assert pixels.shape == (10, 8, 3) and pixels[0, 0, 0] == 255 and pixels.sum() == 3 * 255
+    assert pixels.shape == (10, 8, 3)
+    assert pixels[0, 0, 0] == 255
+    assert pixels.sum() == 3 * 255
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0)])
@@ -334,7 +337,8 @@ def test_text_that_begins_like_a_bmp_is_text():
 
 def test_is_fast(tmp_path):
     (tmp_path / "x").write_bytes(png_bytes())
-    assert images.is_fast(tmp_path / "x") and images.is_fast(png_bytes())
+    assert images.is_fast(tmp_path / "x")
+    assert images.is_fast(png_bytes())
     rgb = Image.fromarray(RGB)
     assert images.is_fast(encode(rgb, "JPEG"))
     assert images.is_fast(encode(rgb, "JPEG", progressive=True))
@@ -364,10 +368,15 @@ def decodes_or_refuses(data):
         pixels = images.decode(data)
     except ImageError as error:
         text = str(error)
-        assert text and len(text.splitlines()) == 1 and len(text) < 300
+        assert text
+        assert len(text.splitlines()) == 1
+        assert len(text) < 300
     else:
-        assert pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.float32
-        assert pixels.min() >= 0.0 and pixels.max() <= 255.0
+        assert pixels.ndim == 3
+        assert pixels.shape[2] == 3
+        assert pixels.dtype == np.float32
+        assert pixels.min() >= 0.0
+        assert pixels.max() <= 255.0
 
 
 # Libraries warn of what they then refuse.

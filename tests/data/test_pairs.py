@@ -71,7 +71,7 @@ def test_class_weights_by_hand():
     np.testing.assert_allclose(pairs.class_weights([1, 1]), [0.5, 0.5])
 
 
-@pytest.mark.parametrize("balanced, share", [(True, 0.5), (False, 0.1)])
+@pytest.mark.parametrize(("balanced", "share"), [(True, 0.5), (False, 0.1)])
 def test_share_of_used_images_among_20000_draws(balanced, share):
     labels = np.r_[np.ones(10, int), np.zeros(90, int)]
     weights = pairs.class_weights(labels, balanced)
@@ -90,7 +90,8 @@ def test_real_images_have_the_shape_asked_for():
     for element in check_eagerly(real(blocks=2, count=3)):
         assert element["real"].shape == (2, 3)
         assert element["real"].dtype == np.int64
-        assert element["real"].min() >= 0 and element["real"].max() < 10
+        assert element["real"].min() >= 0
+        assert element["real"].max() < 10
 
 
 def test_one_real_a_block():
@@ -218,7 +219,7 @@ def test_all_neighbours_where_there_are_fewer():
     np.testing.assert_array_equal(np.sort(element["generated"], axis=1), expected)
 
 
-@pytest.mark.parametrize("count, near", [(1, 1), (2, 1), (5, 3), (8, 4)])
+@pytest.mark.parametrize(("count", "near"), [(1, 1), (2, 1), (5, 3), (8, 4)])
 def test_mixed_partners_are_the_larger_half_near_and_the_rest_any(count, near):
     # Neighbours have numbers from 1000 on, random partners below 50.
     elements = check_eagerly(
@@ -280,7 +281,8 @@ def test_stored_features_are_read_once_where_they_fit(stored):
     features = stored[0].features
     from_disk = pairs.StoredInput(features, memory=143)
     held = pairs.StoredInput(features, memory=144)  # 12 images of 6 numbers in half precision
-    assert from_disk.held is None and held.held[0].dtype == tf.float16
+    assert from_disk.held is None
+    assert held.held[0].dtype == tf.float16
     for shard, _ in features.rows:
         shard.path.unlink(missing_ok=True)
         shard.maps.forget(shard.path)

@@ -116,7 +116,8 @@ def test_rows_in_another_order_and_moved_files_are_split_alike():
 def test_the_seed_decides():
     frame = catalog(singles(20, 20))
     first, same, other = (make_splits(frame, **{**SETTINGS, "seed": seed}) for seed in (0, 0, 1))
-    assert first.equals(same) and not first.equals(other)
+    assert first.equals(same)
+    assert not first.equals(other)
 
 
 def test_the_frame_stays_as_it_is():
@@ -130,7 +131,8 @@ def test_split_of_names_the_split_of_each_path():
     splits = make_splits(catalog(singles(6, 6)), **{**SETTINGS, "folds": 3})
     found = split_of(splits, "fold_1")
     rows = splits[splits["split_id"] == "fold_1"]
-    assert found[rows["path"].iloc[3]] == rows["split"].iloc[3] and len(found) == 32
+    assert found[rows["path"].iloc[3]] == rows["split"].iloc[3]
+    assert len(found) == 32
     with pytest.raises(UserError, match=r"no split 'fold_9'\. Known: main, fold_0, fold_1, fold_2"):
         split_of(splits, "fold_9")
 
@@ -173,7 +175,8 @@ def test_disjoint_complete_and_both_labels_or_a_users_error(frame, folds, test, 
     wanted = set(frame["path"][(frame["role"] == "generated") | (frame["label"] >= 0)])
     assert splits["split_id"].nunique() == folds + 1
     for _, part in splits.groupby("split_id"):
-        assert set(part["path"]) == wanted and len(part) == len(wanted)
+        assert set(part["path"]) == wanted
+        assert len(part) == len(wanted)
         real, generated = (part[part["role"] == role] for role in ("real", "generated"))
         for rows, key in ((real, "patient"), (real, "digest"), (generated, "digest")):
             assert (rows.groupby(key)["split"].nunique() == 1).all()
@@ -197,7 +200,8 @@ def test_too_few_are_counted(used, unused, generated, folds, needed, advice):
     with pytest.raises(UserError) as caught:
         make_splits(catalog(singles(used, unused), generated), **{**SETTINGS, "folds": folds})
     message = str(caught.value)
-    assert f"at least {needed} used patients" in message and advice in message
+    assert f"at least {needed} used patients" in message
+    assert advice in message
     assert (
         f"Found: {used} used patients, {unused} not used patients, {generated} generated images"
         in message

@@ -177,13 +177,15 @@ def test_any_bytes_give_predictions_or_a_users_error(tmp_path_factory, data):
             found = read(path)
         except UserError:
             continue
-        assert len(found) and found["name"].is_unique
+        assert len(found)
+        assert found["name"].is_unique
         assert set(found.iloc[:, 1]) <= {0, 1}
 
 
 def test_truth_with_and_without_patients(tmp_path):
     found = submission.read_truth(write(tmp_path, "name,label\na.png,1\nb.png,0\n"))
-    assert found["patient"].tolist() == ["a", "b"] and found["label"].tolist() == [1, 0]
+    assert found["patient"].tolist() == ["a", "b"]
+    assert found["label"].tolist() == [1, 0]
     found = submission.read_truth(write(tmp_path, "patient,extra,Label,name\np,,1,a.png\n"))
     assert found.to_dict("records") == [{"name": "a.png", "label": 1, "patient": "p", "group": ""}]
 

@@ -54,12 +54,17 @@ def test_three_plain_folders(audit, capsys):
         *("g_2.png", "g_10.png", "p1_a.png", "p1_b.png", "p2_a.png", "p8_a.png", "p9_a.png")
     ]
     assert frame.group.tolist() == ["generated"] * 2 + ["suspect"] * 3 + ["reference"] * 2
-    assert frame.side.tolist() == [-1, -1, 1, 1, 1, 0, 0] and frame.side.dtype.kind == "i"
+    assert frame.side.tolist() == [-1, -1, 1, 1, 1, 0, 0]
+    assert frame.side.dtype.kind == "i"
     assert frame.role.tolist() == ["generated"] * 2 + ["real"] * 5
-    assert set(frame.label) == {-1} and set(frame.part) == {""}
-    assert len(catalog.real) == 5 and len(catalog.generated) == 2 and frame.digest.is_unique
+    assert set(frame.label) == {-1}
+    assert set(frame.part) == {""}
+    assert len(catalog.real) == 5
+    assert len(catalog.generated) == 2
+    assert frame.digest.is_unique
     # Nobody said whose they are: each its own, which a warning tells.
-    assert frame.patient.tolist()[:3] == ["", "", "suspect/p1_a.png"] and len(catalog.warnings) == 1
+    assert frame.patient.tolist()[:3] == ["", "", "suspect/p1_a.png"]
+    assert len(catalog.warnings) == 1
     assert "ganfp: warning: No patients are known" in capsys.readouterr().err
 
 
@@ -73,7 +78,8 @@ def test_patients_by_a_pattern_and_siblings(audit, tmp_path):
     catalog = audit(patient_regex="^(p[0-9])_")
     found = catalog.real.set_index("name")
     assert found.patient.tolist() == ["p1", "p1", "p2", "p2", "p8", "p9"]
-    assert found.group["p2_b.png"] == "sibling" and found.side["p2_b.png"] == 0
+    assert found.group["p2_b.png"] == "sibling"
+    assert found.side["p2_b.png"] == 0
     assert catalog.warnings == (
         "1 patient with images in --suspects and in --reference: p2. What they have in --reference "
         "(1 image) leaves the null (group sibling), for it may resemble what was used.",
@@ -137,7 +143,8 @@ def test_an_image_without_its_suffix_is_known_by_its_content(audit, tmp_path):
     for name in (".hidden.png", "LICENSE", "notes.txt", "__MACOSX/a.png"):
         (tmp_path / "asked" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "asked" / name).write_text("no image")
-    assert {"IM0001", "scan.7"} < set(names(audit(), "suspect")) and len(audit().real) == 7
+    assert {"IM0001", "scan.7"} < set(names(audit(), "suspect"))
+    assert len(audit().real) == 7
 
 
 def test_what_is_among_the_generated_is_told(audit, tmp_path):
@@ -145,7 +152,8 @@ def test_what_is_among_the_generated_is_told(audit, tmp_path):
         (tmp_path / "made" / name).write_bytes(png_bytes(seed))
     first, second = [note for note in audit().warnings if "content of a generated one" in note]
     assert first.startswith("1 image of --suspects with the content of a generated one: p1_a.png.")
-    assert second.startswith("1 image of --reference") and second.endswith("cannot be unused).")
+    assert second.startswith("1 image of --reference")
+    assert second.endswith("cannot be unused).")
 
 
 def break_nothing(root):
@@ -202,7 +210,8 @@ def test_all_that_cannot_be_read_is_named_at_once_or_left_out(audit, tmp_path):
         True
     ] * 3
     catalog = audit(skip_unreadable=True)
-    assert len(catalog.frame) == 7 and len(catalog.unreadable) == 3
+    assert len(catalog.frame) == 7
+    assert len(catalog.unreadable) == 3
     assert "3 files could not be read: left out." in catalog.warnings
     for path in (tmp_path / "asked").iterdir():
         path.write_bytes(b"text")
@@ -237,7 +246,8 @@ def test_any_name_is_one_image_of_its_own_patient(found):
         catalog = opened(pathlib.Path(folder))
     for group in ("suspect", "reference"):
         assert set(names(catalog, group)) == {name + ".png" for name in found}
-    assert catalog.real.patient.is_unique and len(catalog.real) == 2 * len(found)
+    assert catalog.real.patient.is_unique
+    assert len(catalog.real) == 2 * len(found)
 
 
 def test_a_flag_of_its_own_is_named(tmp_path):

@@ -73,10 +73,13 @@ def test_without_labels_one_fit_on_all_and_thresholds_of_other_folds():
     result = cross_fitted_scores(spy, frame, None, folds=4, seed=3)
     assert list(result.columns) == COLUMNS
     assert list(result["name"]) == [f"real_{i}" for i in range(40)]
-    assert set(result["split_id"]) == {"all"} and set(result["split"]) == {"test"}
+    assert set(result["split_id"]) == {"all"}
+    assert set(result["split"]) == {"test"}
     ((fitted, candidates, generated),) = spy.calls
-    assert len(fitted) == len(candidates) == 40 and (fitted["label"] == -1).all()
-    assert len(generated) == 10 and (generated["role"] == "generated").all()
+    assert len(fitted) == len(candidates) == 40
+    assert (fitted["label"] == -1).all()
+    assert len(generated) == 10
+    assert (generated["role"] == "generated").all()
     assert list(result["score"]) == [spy.values[name] + 40 for name in result["name"]]
 
     fold = folds_of(frame, 4, 3).loc[result["name"]].to_numpy()
@@ -153,7 +156,8 @@ def test_parts_without_generated_images_share_all():
     spy = Spy(values_of(frame), uses_labels=False)
     cross_fitted_scores(spy, frame, None, folds=3, seed=0)
     ((_, candidates, generated),) = spy.calls
-    assert len(candidates) == 40 and set(generated["part"]) == {"c", "d"}
+    assert len(candidates) == 40
+    assert set(generated["part"]) == {"c", "d"}
 
 
 def test_a_part_without_generated_images_beside_others_is_a_mistake():
@@ -210,7 +214,8 @@ def test_what_is_prepared_sees_all_images_of_its_part_and_no_label(uses_labels):
     assert len(spy.seen) == 2
     for part, (real, generated) in zip("ab", spy.seen, strict=True):
         assert list(real["name"]) == list(known["name"][known["part"] == part])
-        assert (real["label"] == -1).all() and set(generated["part"]) == {part}
+        assert (real["label"] == -1).all()
+        assert set(generated["part"]) == {part}
         assert (generated["role"] == "generated").all()
     # Labels reach fit() as ever, and nothing else is scored than without prepare().
     labels = {label for fitted, _, _ in spy.calls for label in fitted["label"]}
@@ -224,7 +229,8 @@ def test_unknown_images_are_left_out():
     frame.loc[0, "label"] = -1
     spy = Spy(values_of(frame), uses_labels=False)
     result = cross_fitted_scores(spy, frame, None, folds=4, seed=0)
-    assert len(result) == 39 and "real_0" not in set(result["name"])
+    assert len(result) == 39
+    assert "real_0" not in set(result["name"])
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +250,7 @@ def test_files_in_scores_out(opened, name):
     if DETECTORS[name].control:
         assert abs(found.metrics.auc - 0.5) < 0.3
     else:
-        assert found.metrics.auc == 1.0 and found.metrics.kappa > 0.9
+        assert found.metrics.auc == 1.0
+        assert found.metrics.kappa > 0.9
     turned = cross_fitted_scores(make_detector(name), frame[::-1], store, folds=3, seed=0)
     pd.testing.assert_frame_equal(turned[::-1].reset_index(drop=True), result)

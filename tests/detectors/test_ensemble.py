@@ -35,7 +35,8 @@ class Signal:
         return self
 
     def score(self, candidates, generated, store):
-        assert self.fits and (candidates["label"] == -1).all()
+        assert self.fits
+        assert (candidates["label"] == -1).all()
         self.scored.append(candidates)
         return self.factor * candidates["digest"].astype(float).to_numpy() + len(generated)
 
@@ -107,7 +108,8 @@ def test_units_of_a_signal_do_not_matter_and_the_mean_is_zero():
 def test_a_signal_that_says_nothing_stays_finite():
     rows = np.column_stack([np.arange(6.0), np.full(6, 0.3)])
     found = Weights.fit(rows, np.array([0, 0, 0, 1, 1, 1]), 0.03)
-    assert np.isfinite(found.of(rows)).all() and (np.diff(found.of(rows)) > 0).all()
+    assert np.isfinite(found.of(rows)).all()
+    assert (np.diff(found.of(rows)) > 0).all()
 
 
 # The stack
@@ -118,7 +120,8 @@ def test_signals_are_fitted_on_all_images_labels_hidden():
     prepared = own.prepare(REAL.loc[[*REAL.index, 2]].assign(label=-1), MADE, None)
     for signal in own.signals:
         (fitted,) = signal.fits
-        assert (fitted["label"] == -1).all() and set(fitted["digest"]) == set(REAL["digest"])
+        assert (fitted["label"] == -1).all()
+        assert set(fitted["digest"]) == set(REAL["digest"])
         (asked,) = signal.scored
         assert list(asked["digest"]) == sorted(REAL["digest"])
     assert list(prepared.scores.columns) == ["up", "more", "square"]
@@ -134,7 +137,8 @@ def test_what_is_prepared_is_not_fitted_again():
     rows = own.scores.loc[REAL["digest"]].to_numpy()
     weights = Weights.fit(rows[:5], REAL["label"].to_numpy()[:5], 0.03)
     assert scores == pytest.approx(weights.of(rows[5:]))
-    assert scores.shape == (1,) and scores.dtype == np.float64
+    assert scores.shape == (1,)
+    assert scores.dtype == np.float64
 
 
 def test_without_prepare_it_prepares_itself_and_hides_the_labels():
@@ -168,7 +172,8 @@ def test_signals_that_use_labels_and_scoring_before_fit_are_refused():
     for detector in (stack(), Mean("mean", "a mean", signals())):
         with pytest.raises(ValueError, match=r"after fit\(\) only"):
             detector.score(REAL, MADE, None)
-    assert stack().uses_labels and not Mean("mean", "a mean", signals()).uses_labels
+    assert stack().uses_labels
+    assert not Mean("mean", "a mean", signals()).uses_labels
 
 
 def planted():
@@ -199,7 +204,8 @@ def test_cross_fitting_fits_each_signal_once_on_every_labelled_image():
     cross_fitted_scores(detector, frame, None, folds=3, seed=0)
     for signal in detector.signals:
         (fitted,) = signal.fits
-        assert len(fitted) == 24 and (fitted["label"] == -1).all()
+        assert len(fitted) == 24
+        assert (fitted["label"] == -1).all()
         assert len(signal.scored) == 1
 
 
@@ -213,7 +219,8 @@ def test_the_mean_of_z_scores_by_hand():
     z = np.array([-2.0, 0.0, 2.0, 4.0]) / np.sqrt(8.0 / 3.0)
     scores = fitted.score(images([0.0, 2.0, 4.0, 6.0]), MADE, None)
     assert scores == pytest.approx((z - z + z) / 3)
-    assert scores.dtype == np.float64 and detector.scales is None
+    assert scores.dtype == np.float64
+    assert detector.scales is None
 
 
 def test_the_mean_does_not_count_a_file_twice():

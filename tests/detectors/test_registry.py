@@ -28,7 +28,8 @@ def shadows(monkeypatch):
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_every_detector_is_frozen_and_keeps_the_protocol(name):
     detector = make_detector(name, CONFIG)
-    assert detector.name == name and detector.title
+    assert detector.name == name
+    assert detector.title
     assert isinstance(detector.uses_labels, bool)
     with pytest.raises(dataclasses.FrozenInstanceError):
         detector.name = "other"
@@ -53,7 +54,8 @@ def test_the_settings_of_the_command_reach_the_networks(shadows):
 
 def test_those_without_a_network_are_the_classical_ones():
     shown = parse_detectors("classical")
-    assert "calibrated_pixels" in shown and "classifier" in shown
+    assert "calibrated_pixels" in shown
+    assert "classifier" in shown
     assert not {"siamese_random", "nearest_copies", "comparator", "stack"} & set(shown)
     more = parse_detectors("classical", "somewhere")
     assert set(more) - set(shown) == {

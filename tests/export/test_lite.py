@@ -57,7 +57,8 @@ def test_float_models_agree(networks):
     assert expected.std() > 1e-2
     np.testing.assert_allclose(comparator(**pairs), expected, atol=1e-4)
     assert encoder.operations() | comparator.operations() == comparator.operations()
-    assert encoder.operations()["float32"] > 3 and not encoder.operations()["int8"]
+    assert encoder.operations()["float32"] > 3
+    assert not encoder.operations()["int8"]
 
 
 @interpreter

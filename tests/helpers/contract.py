@@ -40,7 +40,8 @@ def check_finite_in_any_order(detector):
     def holds(real, fakes, random):
         real, fakes = images(real), generated_images(fakes)
         expected = scored(detector, real, fakes)
-        assert expected.shape == (len(real),) and expected.dtype == np.float64
+        assert expected.shape == (len(real),)
+        assert expected.dtype == np.float64
         assert np.isfinite(expected).all()
 
         def shuffled(frame):

@@ -90,7 +90,8 @@ def test_the_shape_is_said_before_the_call():
 def test_a_layer_from_its_config_has_all_arguments():
     layer = CopyPairs(*learning(), candidates=2, name="other")
     again = CopyPairs.from_config(layer.get_config())
-    assert again.name == "other" and again.candidates == 2
+    assert again.name == "other"
+    assert again.candidates == 2
     assert again.encode.output.shape == layer.encode.output.shape
     assert again.compare.output.shape == layer.compare.output.shape
     again(**inputs())
@@ -166,7 +167,8 @@ def test_finds_copy_is_a_share_of_images(wanted, share):
 
 def test_the_rate_rises_and_falls_to_zero():
     rate = schedule(100, 0.1)
-    assert float(rate(0)) == 0.0 and float(rate(5)) == pytest.approx(0.1)
+    assert float(rate(0)) == 0.0
+    assert float(rate(5)) == pytest.approx(0.1)
     assert float(rate(2)) == pytest.approx(0.04)
     assert float(rate(100)) == pytest.approx(0.0, abs=1e-6)
     assert float(schedule(1, 0.1)(1)) == pytest.approx(0.1)

@@ -118,7 +118,8 @@ def test_saves_and_loads_the_same_model(name, built, tmp_path):
         and not isinstance(part, keras.layers.BatchNormalization)
         for weight in part.weights
     }
-    assert expected and {id(weight) for weight in loaded.trainable_weights} == expected
+    assert expected
+    assert {id(weight) for weight in loaded.trainable_weights} == expected
 
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnetlite0"])

@@ -52,7 +52,7 @@ def test_cross_attention_keeps_the_contract(dropout):
 
 
 @pytest.mark.parametrize(
-    "signals, channels, weights", [("both", 7, 2), ("difference", 6, 1), ("dot", 1, 1)]
+    ("signals", "channels", "weights"), [("both", 7, 2), ("difference", 6, 1), ("dot", 1, 1)]
 )
 def test_adaptive_similarity_keeps_the_contract(signals, channels, weights):
     contract(
@@ -278,7 +278,7 @@ def test_standardize_by_hand():
 
 
 @pytest.mark.parametrize(
-    "deviation, expected",
+    ("deviation", "expected"),
     [
         ([1.0, 2.0, 1e-9, 4.0, 5.0], [1.0, 2.0, 0.02, 4.0, 5.0]),  # 1 % of the median 2
         ([0.0, 0.0, 0.0, 0.0, 1.0], [1e-6, 1e-6, 1e-6, 1e-6, 1.0]),  # median 0
@@ -355,7 +355,7 @@ def test_standardize_at_each_place_wants_statistics_of_each_place():
         layer.set_statistics(np.zeros(5), np.ones(5))
 
 
-@pytest.mark.parametrize("mean, deviation", [(4, 5), (5, 4), (4, 4)])
+@pytest.mark.parametrize(("mean", "deviation"), [(4, 5), (5, 4), (4, 4)])
 def test_standardize_names_statistics_of_another_width(mean, deviation):
     layer = Standardize()
     layer.build((None, 3, 5))

@@ -113,7 +113,7 @@ def test_swapping_the_images_does_not_change_the_logit(networks):
     assert np.ptp(logits) > 1e-4
 
 
-@pytest.mark.parametrize("signals, width", [("both", 9), ("difference", 8), ("dot", 1)])
+@pytest.mark.parametrize(("signals", "width"), [("both", 9), ("difference", 8), ("dot", 1)])
 def test_comparator_hands_on_the_signals_it_was_told(signals, width):
     comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)
     assert comparator.get_layer("similarity").output.shape == (None, 3, width)
@@ -129,7 +129,7 @@ def signals_by_hand(a, b):
 
 
 @pytest.mark.parametrize(
-    "signals, parts", [("both", (1, 1)), ("difference", (1, 0)), ("dot", (0, 1))]
+    ("signals", "parts"), [("both", (1, 1)), ("difference", (1, 0)), ("dot", (0, 1))]
 )
 def test_untrained_comparator_takes_what_is_alike_for_used(signals, parts):
     comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)

@@ -70,11 +70,15 @@ def test_classical_ones_and_runs_on_one_data_set(victim, tmp_path, capsys, in_th
     frame = pd.read_csv(tmp_path / "run" / "benchmark.csv").set_index("detector")
     assert list(frame.index) == list(DETECTORS)
     # The victim's generated images are noisy copies of its used images.
-    assert frame.auc["nearest_pixels"] > 0.9 and frame.auc["calibrated_pixels"] > 0.9
-    assert frame.control["blind_pixels"] and not frame.control["nearest_pixels"]
-    assert set(frame.images) == {30} and set(frame.members) == {15}
+    assert frame.auc["nearest_pixels"] > 0.9
+    assert frame.auc["calibrated_pixels"] > 0.9
+    assert frame.control["blind_pixels"]
+    assert not frame.control["nearest_pixels"]
+    assert set(frame.images) == {30}
+    assert set(frame.members) == {15}
     # 15 non-members do not resolve a false-positive rate of 1 %.
-    assert frame.tpr_1.isna().all() and frame.tpr_10.notna().all()
+    assert frame.tpr_1.isna().all()
+    assert frame.tpr_10.notna().all()
     evaluation = json.loads(
         (tmp_path / "run/detectors/victim/siamese_random/evaluation.json").read_text()
     )
@@ -112,15 +116,20 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
         assert ganfp(*words) == 130
     # What is known so far can be read.
     first = pd.read_csv(tmp_path / "run" / "benchmark.csv")
-    assert set(first.victim) == {"phantom-dcgan-n10-s0"} and len(first) == 4
+    assert set(first.victim) == {"phantom-dcgan-n10-s0"}
+    assert len(first) == 4
     assert ganfp(*words) == 0
     assert in_this_process == ["phantom-dcgan-n10-s0", "phantom-dcgan-n12-s0"]
     frame = pd.read_csv(tmp_path / "run" / "benchmark.csv")
     assert len(frame) == 8
-    assert set(frame.set) == {"victim", "unrelated"} and set(frame.members) == {10, 12}
-    assert set(frame.generated) == {16} and set(frame.steps) == {2}
+    assert set(frame.set) == {"victim", "unrelated"}
+    assert set(frame.members) == {10, 12}
+    assert set(frame.generated) == {16}
+    assert set(frame.steps) == {2}
     page = (tmp_path / "run" / "benchmark.html").read_text()
-    assert "phantom" in page and "https://" not in page and 'src="http' not in page
+    assert "phantom" in page
+    assert "https://" not in page
+    assert 'src="http' not in page
     assert "trained earlier" in capsys.readouterr().out
 
     # A longer grid in the same folder trains only what is new.
@@ -142,7 +151,8 @@ def test_a_grid_goes_on_victim_by_victim(tmp_path, capsys, in_this_process):
     assert code == 0
     one = pd.read_csv(tmp_path / "one" / "benchmark.csv")
     assert one.victim.tolist() == ["phantom-dcgan-n10-s0"] * 2
-    assert one.set.tolist() == ["victim", "unrelated"] and set(one.members) == {10}
+    assert one.set.tolist() == ["victim", "unrelated"]
+    assert set(one.members) == {10}
     assert set(one.generated) == {16}
 
 
@@ -188,4 +198,5 @@ def test_a_siamese_run_of_a_grid_is_a_run_that_its_process_accepts(tmp_path, mon
         benchmark.measure(tmp_path, tmp_path / "out", ["siamese_nearest"], Config(**given), "one")
     cli.check(asked[0])
     assert (asked[0].mode, asked[0].pairing, asked[0].epochs) == ("train", "nearest", 3)
-    assert asked[0].folds == benchmark.FOLDS and asked[0].data == str(tmp_path)
+    assert asked[0].folds == benchmark.FOLDS
+    assert asked[0].data == str(tmp_path)

@@ -50,18 +50,21 @@ def test_networks_and_a_stack(victim, tmp_path, capsys, monkeypatch):
     assert ganfp(*words) == 0
     # All of them ask for the same network.
     (folder,) = trainings
-    assert (folder / "checkpoint.npz").exists() and folder.parent.parent == run / "detectors/victim"
+    assert (folder / "checkpoint.npz").exists()
+    assert folder.parent.parent == run / "detectors/victim"
     frame = table_of(run)
     assert list(frame.index) == list(NETWORKS)
     # Noisy copies are there to be found.
     assert (frame.auc > 0.8).all()
     # What the victim is stays what it is.
-    assert set(frame.members) == {15} and set(frame.non_members) == {15}
+    assert set(frame.members) == {15}
+    assert set(frame.non_members) == {15}
     for name in ("less", "members_auc", "non_members_auc"):
         low, value, high = (frame[name + end] for end in ("_low", "", "_high"))
         known = value.notna()
         assert known.sum() == len(NETWORKS) - (name == "less")
-        assert (low[known] <= value[known]).all() and (value[known] <= high[known]).all()
+        assert (low[known] <= value[known]).all()
+        assert (value[known] <= high[known]).all()
     assert np.isnan(frame.less["calibrated_pixels"])
     difference = frame.auc["comparator"] - frame.auc["calibrated_pixels"]
     assert frame.less["comparator"] == pytest.approx(difference, abs=1e-9)
@@ -77,7 +80,8 @@ def test_networks_and_a_stack(victim, tmp_path, capsys, monkeypatch):
     # The same command measures nothing again; a lost result is made again without training.
     before = stack_of(run).read_bytes()
     assert ganfp(*words) == 0
-    assert capsys.readouterr().out.count("done earlier") == 4 and len(trainings) == 1
+    assert capsys.readouterr().out.count("done earlier") == 4
+    assert len(trainings) == 1
 
     def never(*args, **kwargs):
         raise AssertionError("trained again")
@@ -117,7 +121,8 @@ def test_a_detector_calibrated_by_shadows(victim, shadows, tmp_path, capsys):
     assert ganfp(*words, asked) == 2
     error = capsys.readouterr().err
     assert "shadow_nearest_pixels needs shadow generators: say --shadow=PATH" in error
-    assert "Traceback" not in error and not run.exists()
+    assert "Traceback" not in error
+    assert not run.exists()
     assert ganfp(*words, asked, f"--shadow={shadows}") == 0
     frame = table_of(run)
     assert frame.auc["shadow_nearest_pixels"] > 0.9

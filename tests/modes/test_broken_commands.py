@@ -15,7 +15,8 @@ def test_broken_input_ends_in_exit_code_2(build, options, tmp_path, capsys):
     errors = capsys.readouterr().err
     assert code == 2
     message = errors[errors.index("ganfp: ") :]
-    assert expected in message and "Traceback" not in errors
+    assert expected in message
+    assert "Traceback" not in errors
     # Nothing was begun that a later, mended command would have to clear away.
     assert not run.exists()
 

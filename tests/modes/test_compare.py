@@ -78,7 +78,8 @@ def test_it_writes_a_table_as_csv_markdown_and_html(compared):
         "Cost",
         "Method and limits",
     ):
-        assert part in text and part in page, part
+        assert part in text, part
+        assert part in page, part
 
 
 def test_both_systems_have_the_same_splits_and_the_figures_of_their_runs(compared):
@@ -98,8 +99,10 @@ def test_both_systems_have_the_same_splits_and_the_figures_of_their_runs(compare
         line = frame[(frame["system"] == name) & (frame["level"] == "images_cross_fitted")].iloc[0]
         assert line["auc_within"] == pytest.approx(crossed["auc_within"]["value"])
         assert line["auc_within_low"] == pytest.approx(crossed["auc_within"]["low"])
-        assert line["n"] == 30 and line["share"] == 0.5
-        assert line["seconds"] > 0 and line["peak_bytes"] > 1e8
+        assert line["n"] == 30
+        assert line["share"] == 0.5
+        assert line["seconds"] > 0
+        assert line["peak_bytes"] > 1e8
         assert line["cross_attention"] == (name == "tiny_ca")
     # The second system finds the features of the first in the store.
     assert frame.groupby("system")["embedded_images"].first().to_dict() == {
@@ -167,7 +170,8 @@ def test_ablations(victim, tmp_path, in_this_process):
     assert tested.loc["tiny_ca-mean_of_seeds", "accuracy"] == pytest.approx(expected)
     text = (run / "comparison.md").read_text()
     assert "5 training seeds on the same splits: AUC" in text
-    assert "without the absolute difference" in text and "pairing nearest" in text
+    assert "without the absolute difference" in text
+    assert "pairing nearest" in text
 
 
 def test_a_system_joins_fails_and_goes_on(victim, tmp_path, in_this_process, monkeypatch, capsys):
@@ -179,7 +183,8 @@ def test_a_system_joins_fails_and_goes_on(victim, tmp_path, in_this_process, mon
     assert ganfp(*command) == 2
     error = capsys.readouterr().err
     assert "tiny + CA did not end well (killed by signal 9" in error
-    assert "goes on from here" in error and "Traceback" not in error
+    assert "goes on from here" in error
+    assert "Traceback" not in error
     monkeypatch.setattr(
         child_process, "run", lambda *_: child_process.Outcome(child_process.INTERRUPTED, 2.0, None)
     )

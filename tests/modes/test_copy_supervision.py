@@ -50,7 +50,8 @@ def weights(run):
 
 def assert_same_weights(run, other):
     one, two = weights(run), weights(other)
-    assert one and one.keys() == two.keys()
+    assert one
+    assert one.keys() == two.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
@@ -85,7 +86,8 @@ def test_the_run_folder(trained):
         assert (trained / name).exists(), name
     assert not list(trained.rglob(".tmp-*"))
     history = pd.read_csv(trained / "copies" / "history.csv")
-    assert history.step.tolist() == [20] and np.isfinite(history.to_numpy()).all()
+    assert history.step.tolist() == [20]
+    assert np.isfinite(history.to_numpy()).all()
 
 
 def test_planted_copies_are_found(trained):
@@ -112,7 +114,9 @@ def test_evaluate_alone_gives_the_same_and_what_is_exported_answers(trained, sto
     served = tf.saved_model.load(trained / "saved_model")
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (3, 40, 40, 3)), tf.float32)
     answer = served.signatures["serving_default"](real=images, generated=images)["probability"]
-    assert answer.shape == (3, 1) and (answer.numpy() > 0).all() and (answer.numpy() < 1).all()
+    assert answer.shape == (3, 1)
+    assert (answer.numpy() > 0).all()
+    assert (answer.numpy() < 1).all()
 
 
 def test_the_same_command_again_trains_nothing(trained, victim, store, monkeypatch):
@@ -201,7 +205,9 @@ def test_no_label_is_in_the_network_and_overwrite_starts_anew(trained, victim, s
 def test_mistakes(words, message, victim, tmp_path, capsys):
     assert ganfp(*words, f"--data={victim[0]}", f"--run_dir={tmp_path / 'run'}") == 2
     error = capsys.readouterr().err
-    assert message in error and error.startswith("ganfp: ") and error.count("\n") == 1
+    assert message in error
+    assert error.startswith("ganfp: ")
+    assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
@@ -211,7 +217,8 @@ def test_a_damaged_detector_is_named(trained, store, tmp_path, capsys):
     (run / "splits" / "main" / "reference.npz").write_bytes(b"no numbers")
     assert ganfp("--mode=evaluate", f"--run_dir={run}", f"--store_dir={store}") == 2
     error = capsys.readouterr().err
-    assert "the trained detector in" in error and "Train it anew" in error
+    assert "the trained detector in" in error
+    assert "Train it anew" in error
 
 
 def test_attribution_trains(victim, store, tmp_path):
@@ -233,5 +240,6 @@ def test_attribution_trains(victim, store, tmp_path):
     assert evaluation["supervision"] == "attribution"
     history = pd.read_csv(run / "splits" / "main" / "history.csv")
     # All logits alike would cost the log of one over the used share, 0.7 at a half.
-    assert history.epoch.tolist() == [0, 1, 2] and history.loss[1:].between(0, 3).all()
+    assert history.epoch.tolist() == [0, 1, 2]
+    assert history.loss[1:].between(0, 3).all()
     assert len(pd.read_csv(run / "scores.csv")) == 30

@@ -105,7 +105,8 @@ def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
         np.testing.assert_allclose(norm.mean, features.mean(axis=0), rtol=1e-3, atol=1e-5)
         assert norm.mean.shape == features.shape[1:]
         raised = norm.deviation.numpy() - features.std(axis=0)
-        assert raised.min() > -1e-4 and np.median(np.abs(raised)) < 1e-4
+        assert raised.min() > -1e-4
+        assert np.median(np.abs(raised)) < 1e-4
 
 
 def test_predict_and_export_again(trained, victim):
@@ -115,7 +116,8 @@ def test_predict_and_export_again(trained, victim):
         == 0
     )
     predictions = pd.read_csv(run / "predictions.csv")
-    assert len(predictions) == 8 and predictions["probability"].between(0, 1).all()
+    assert len(predictions) == 8
+    assert predictions["probability"].between(0, 1).all()
     before = (run / "saved_model/saved_model.pb").stat().st_mtime_ns
     assert ganfp("--mode=export", f"--run_dir={run}") == 0
     assert (run / "saved_model/saved_model.pb").stat().st_mtime_ns > before

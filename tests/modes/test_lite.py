@@ -86,12 +86,15 @@ def test_float_models_agree(trained, capsys):
     assert agreement["largest_difference"]["logit"] < 1e-4
     assert agreement["largest_difference"]["score"] < 1e-4
     assert agreement["spread"]["logit"] > 1e-3
-    assert agreement["sample"]["real"] == 6 and agreement["sample"]["used"] == 3
-    assert agreement["sample"]["generated"] == 18 and agreement["sample"]["pairs"] == 6 * 18
+    assert agreement["sample"]["real"] == 6
+    assert agreement["sample"]["used"] == 3
+    assert agreement["sample"]["generated"] == 18
+    assert agreement["sample"]["pairs"] == 6 * 18
     assert agreement["auc"]["keras"] == pytest.approx(agreement["auc"]["litert"])
     assert agreement["operations"]["encoder"]["int8"] == 0
     for took in agreement["latency_ms"].values():
-        assert took["litert"] > 0 and took["tensorflow"] > 0
+        assert took["litert"] > 0
+        assert took["tensorflow"] > 0
     for part in ("encoder", "comparator"):
         content = (run / "lite" / f"{part}.tflite").read_bytes()
         assert model[part]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -174,14 +177,13 @@ def test_ranges_come_from_training_images_and_agreement_from_test_images(baselin
     config = config_of(baseline)
     edge_images.calibration_images(baseline, config)
     seen = pd.concat(read)
-    assert {part[path] for path in seen["path"]} == {"train"} and set(seen["role"]) == {
-        "real",
-        "generated",
-    }
+    assert {part[path] for path in seen["path"]} == {"train"}
+    assert set(seen["role"]) == {"real", "generated"}
     read.clear()
     edge_images.test_images(baseline, config)
     seen = pd.concat(read)
-    assert {part[path] for path in seen["path"]} == {"test"} and len(seen) == 6 + 18
+    assert {part[path] for path in seen["path"]} == {"test"}
+    assert len(seen) == 6 + 18
     # And so does the whole command: what sets the ranges is what the converter was handed.
     read.clear()
     export(baseline, "tflite_int8")
@@ -212,7 +214,8 @@ def test_few_images_are_drawn_by_the_seed(baseline, monkeypatch):
     monkeypatch.setattr(edge_images, "GENERATED", 5)
     first = edge_images.test_images(baseline, config_of(baseline))
     again = edge_images.test_images(baseline, config_of(baseline))
-    assert sorted(first.frame["label"]) == [0, 0, 1, 1] and len(first.generated) == 5
+    assert sorted(first.frame["label"]) == [0, 0, 1, 1]
+    assert len(first.generated) == 5
     np.testing.assert_array_equal(first.generated, again.generated)
     other = edge_images.test_images(baseline, config_of(baseline, seed=5))
     assert not np.array_equal(first.generated, other.generated)
@@ -248,7 +251,8 @@ def test_a_missing_file_is_named(name, baseline, capsys):
         code = ganfp("--mode=export", f"--run_dir={baseline}", "--export_format=tflite")
     finally:
         path.with_suffix(".away").rename(path)
-    assert code == 2 and f"has no {name}" in capsys.readouterr().err
+    assert code == 2
+    assert f"has no {name}" in capsys.readouterr().err
 
 
 def test_a_damaged_model_and_images_that_are_gone(baseline, capsys, monkeypatch):

@@ -195,7 +195,8 @@ def test_every_choice_trains(flags, victim, tmp_path):
     assert (run / "saved_model/saved_model.pb").exists()
     assert (run / "tensorboard").exists() == ("--notensorboard" not in flags)
     history = pd.read_csv(run / "splits/main/history.csv")
-    assert list(history.epoch) == [0, 1] and np.isfinite(history.loss[1])
+    assert list(history.epoch) == [0, 1]
+    assert np.isfinite(history.loss[1])
 
 
 def test_config_json_reproduces_a_run(trained, victim, tmp_path):

@@ -59,27 +59,34 @@ def test_every_shadow_says_what_it_saw(made, real):
         images = sorted((place / "generated").iterdir())
         assert len(images) == 6
         with Image.open(images[0]) as image:
-            assert image.mode == "L" and image.size == (32, 32)
+            assert image.mode == "L"
+            assert image.size == (32, 32)
         record = files.read_json(place / "shadow.json")
         assert (record["images"], record["seen"], record["generated"]) == (20, 10, 6)
-        assert record["settings"]["shadow_on"] == "halves" and record["last_epoch"]["step"] == 4
+        assert record["settings"]["shadow_on"] == "halves"
+        assert record["last_epoch"]["step"] == 4
         assert record["frechet"] > 0
         tables.append(pd.read_csv(place / "seen.csv"))
         assert list(tables[-1].columns) == ["digest", "patient", "seen"]
         assert str(real) not in (place / "seen.csv").read_text()
     first, second = (frame.set_index("digest").seen for frame in tables)
-    assert (first + second == 1).all() and len(first) == 20
+    assert (first + second == 1).all()
+    assert len(first) == 20
     assert (tables[0].groupby("patient").seen.nunique() == 1).all()
-    assert not (made / "manifest.csv").exists() and not (made / "test").exists()
+    assert not (made / "manifest.csv").exists()
+    assert not (made / "test").exists()
 
 
 def test_what_was_made_can_be_opened(made):
     shadows = open_shadows(str(made), Config())
     assert [shadow.title for shadow in shadows] == [str(made / f"shadow_{n}") for n in (0, 1)]
     first, second = shadows
-    assert len(first.seen) == len(second.seen) == 10 and not first.seen & second.seen
-    assert first.known == first.seen | second.seen and not first.by_label
-    assert not first.seen_patients & second.seen_patients and len(first.known_patients) == 10
+    assert len(first.seen) == len(second.seen) == 10
+    assert not first.seen & second.seen
+    assert first.known == first.seen | second.seen
+    assert not first.by_label
+    assert not first.seen_patients & second.seen_patients
+    assert len(first.known_patients) == 10
     assert set(first.generated.role) == {"generated"}
 
 
@@ -87,7 +94,8 @@ class NoWatch:
     """Stands for the Fréchet distance, which takes longer than these trainings."""
 
     def __init__(self, members, others):
-        assert len(members) and len(others)
+        assert len(members)
+        assert len(others)
         self.reference = 1.0
 
     def distance(self, generator):
@@ -150,7 +158,8 @@ def test_one_on_the_known_non_members(real, tmp_path, monkeypatch):
     (shadow,) = open_shadows(str(folder), Config())
     assert shadow.by_label
     assert shadow.seen_patients == {f"p{number}" for number in range(5, 10)}
-    assert len(shadow.seen) == 10 and len(shadow.known) == 20
+    assert len(shadow.seen) == 10
+    assert len(shadow.known) == 20
     # Made anew as a victim, the folder keeps no shadow.
     plain = [word for word in SMALL if word != "--shadows=2"]
     code = ganfp(
@@ -163,7 +172,8 @@ def test_one_on_the_known_non_members(real, tmp_path, monkeypatch):
         "--steps=1",
         "--notensorboard",
     )
-    assert code == 0 and not list(folder.glob("shadow_*"))
+    assert code == 0
+    assert not list(folder.glob("shadow_*"))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +194,8 @@ def test_one_on_the_known_non_members(real, tmp_path, monkeypatch):
 def test_mistakes(words, message, real, tmp_path, capsys):
     assert ganfp(*SMALL, f"--real={real}", f"--run_dir={tmp_path / 'run'}", *words) == 2
     error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    assert message in error
+    assert "Traceback" not in error
 
 
 def test_a_shadow_that_is_not_there_is_refused_at_once(capsys):

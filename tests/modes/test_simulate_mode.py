@@ -75,8 +75,10 @@ def test_everything_is_there(simulated):
 def test_victim_json_says_how_to_make_it_again(simulated):
     record = files.read_json(simulated / "victim.json")
     assert record["command"].startswith("python main.py --mode=simulate --members=12")
-    assert "--plant_copies=10.0" in record["command"] and "--unrelated=True" in record["command"]
-    assert record["settings"]["architecture"] == "dcgan" and record["settings"]["seed"] == 0
+    assert "--plant_copies=10.0" in record["command"]
+    assert "--unrelated=True" in record["command"]
+    assert record["settings"]["architecture"] == "dcgan"
+    assert record["settings"]["seed"] == 0
     assert record["settings"]["test_fraction"] == 0.25
     assert record["images"] == {
         "member test": 3,
@@ -87,8 +89,11 @@ def test_victim_json_says_how_to_make_it_again(simulated):
         "unrelated": 12,
     }
     made = record["victim"]
-    assert made["generated"] == 40 and made["generated_test"] == 10 and made["planted"] == 4
-    assert made["last_epoch"]["step"] == 6 and made["frechet"] > 0
+    assert made["generated"] == 40
+    assert made["generated_test"] == 10
+    assert made["planted"] == 4
+    assert made["last_epoch"]["step"] == 6
+    assert made["frechet"] > 0
     for digest in (*record["digests"].values(), made["weights_digest"], made["generated_digest"]):
         assert len(digest) == 64
     assert record["unrelated"]["weights_digest"] != made["weights_digest"]
@@ -110,9 +115,11 @@ def test_planted_copies_are_near_their_sources(simulated):
 def test_the_same_command_does_nothing_again(simulated, phantoms, capsys):
     before = (simulated / "manifest.csv").stat().st_mtime_ns
     code = ganfp(*SMALL, phantoms, f"--run_dir={simulated}", "--unrelated", "--plant_copies=10")
-    assert code == 0 and (simulated / "manifest.csv").stat().st_mtime_ns == before
+    assert code == 0
+    assert (simulated / "manifest.csv").stat().st_mtime_ns == before
     out = capsys.readouterr().out
-    assert "victim: dcgan, 6 steps" in out and "12 unrelated" in out
+    assert "victim: dcgan, 6 steps" in out
+    assert "12 unrelated" in out
 
 
 def test_interrupted_it_goes_on_to_the_same_victim(simulated, phantoms, tmp_path, monkeypatch):
@@ -164,7 +171,8 @@ def test_the_whole_way_to_scored_siblings(simulated, tmp_path, capsys):
         f"--truth={simulated / 'truth.csv'}",
     )
     out = capsys.readouterr().out
-    assert code == 0 and "3 siblings (unseen images of used patients)" in out
+    assert code == 0
+    assert "3 siblings (unseen images of used patients)" in out
     levels = files.read_json(run / "evaluation_predictions.json")["levels"]
     assert levels["images"]["metrics"]["n"]["value"] == 5
     assert levels["siblings"]["metrics"]["n"]["value"] == 5
@@ -236,7 +244,8 @@ def test_a_folder_with_images_of_its_own_is_left_alone(tmp_path, phantoms, capsy
 def test_mistakes(words, message, tmp_path, capsys):
     assert ganfp(*SMALL, f"--run_dir={tmp_path / 'run'}", *words) == 2
     error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    assert message in error
+    assert "Traceback" not in error
 
 
 def test_settings_of_a_victim_elsewhere(capsys):

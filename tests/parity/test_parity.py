@@ -33,7 +33,8 @@ def test_the_same_features(name, sides, tmp_path):
         expected = references.tokens_of(name, references.reference(name, side=side), images(side))
         model, report = build_backbone(name, image_size=side, weights=str(path))
         found = model(images(side)).numpy()
-        assert report.source == "model.safetensors" and report.pretrained
+        assert report.source == "model.safetensors"
+        assert report.pretrained
         assert found.shape == expected.shape
         largest, ratio = relative(found, expected)
         print(

@@ -16,7 +16,8 @@ def test_the_product_of_all_values_the_first_slowest():
     assert len(victims) == 8
     last = victims[-1].config
     assert (last.members, last.architecture, last.seed) == (100, "residual", 1)
-    assert last.grid == "" and last.non_members == config.non_members
+    assert last.grid == ""
+    assert last.non_members == config.non_members
 
 
 def test_each_kind_of_value():

@@ -58,12 +58,14 @@ def test_many_images_are_searched_approximately_and_the_recall_is_measured():
     share = np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
     assert recall.value == pytest.approx(share)
     assert recall.low <= recall.value <= recall.high
-    assert 0.5 < recall.value < 1.0 and recall.images == 30
+    assert 0.5 < recall.value < 1.0
+    assert recall.images == 30
     assert all(len(set(row)) == 10 for row in found.tolist())
     again, same = search.candidates(real, generated, 10, 1e9, seed=0, exact_up_to=1000)
     np.testing.assert_array_equal(found, again)
     assert recall == same
-    assert "recall 0." in recall.sentence() and "30 real images" in recall.sentence()
+    assert "recall 0." in recall.sentence()
+    assert "30 real images" in recall.sentence()
     # What was fetched is ranked by the exact cosine.
     cosine = np.take_along_axis(real[np.arange(30)] @ generated[np.arange(4000)].T, found, axis=1)
     assert (np.diff(cosine, axis=1) <= 1e-9).all()
@@ -83,7 +85,8 @@ def test_copies_are_found_among_many():
 def test_where_cells_hold_too_few_others_follow():
     _, generated = vectors(1, 10)
     found = search._ranked(generated[[4]][0], np.array([4, -1, -1]), generated, 4)
-    assert found[0] == 4 and len(set(found.tolist())) == 4
+    assert found[0] == 4
+    assert len(set(found.tolist())) == 4
 
 
 @pytest.mark.parametrize("k", [1, 5, 40])

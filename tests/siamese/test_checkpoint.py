@@ -175,7 +175,7 @@ def test_finishing_keeps_what_is_needed_to_go_on_and_is_written_once(tmp_path):
 # Crashes
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process ends here."""
 
 
@@ -193,7 +193,7 @@ def crash_at(monkeypatch, call, number, after):
             return real(*arguments, **keywords)
         if after:
             real(*arguments, **keywords)
-        raise Crash
+        raise CrashError
 
     monkeypatch.setattr(owner, name, counted)
 
@@ -202,7 +202,7 @@ def crash_at(monkeypatch, call, number, after):
 # the outdated one removed.
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    "call, number, is_best",
+    ("call", "number", "is_best"),
     [("open", n, True) for n in (1, 2)]
     + [("rename", n, True) for n in (1, 2)]
     + [("remove", n, True) for n in (1, 2, 3)]
@@ -221,7 +221,7 @@ def test_last_never_names_a_best_file_that_is_not_there(
     model.set_weights(weights(3))
     with monkeypatch.context() as context:
         crash_at(context, call, number, after)
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             save_epoch(state, is_best)
 
     again = RunState(model, tmp_path)
@@ -352,7 +352,7 @@ def rows(epochs):
 
 
 @pytest.mark.parametrize(
-    "epochs, best, patience, expected",
+    ("epochs", "best", "patience", "expected"),
     [
         (None, None, 1, False),  # nothing measured yet
         (0, 0, 1, False),
@@ -372,7 +372,7 @@ def test_stale(tmp_path, epochs, best, patience, expected):
 
 
 @pytest.mark.parametrize(
-    "epochs, best, finished, expected",
+    ("epochs", "best", "finished", "expected"),
     [
         (None, None, False, False),
         (0, 0, False, False),

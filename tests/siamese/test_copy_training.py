@@ -165,7 +165,8 @@ def test_positions_are_kept_with_and_without_cross_attention(material):
     for cross_attention in (True, False):
         networks, _ = untrained(cross_attention=cross_attention)
         tokens = copy_training.encode(networks, material[0], batch=7)
-        assert tokens.shape == (16, 64, 8) and tokens.dtype == np.float32
+        assert tokens.shape == (16, 64, 8)
+        assert tokens.dtype == np.float32
         expected = copy_training.encode(networks, material[0])
         np.testing.assert_allclose(tokens, expected, atol=1e-5)
         names = {layer.name for layer in networks.comparator.layers}

@@ -47,7 +47,8 @@ def test_workers_encode_every_image_once():
 
 
 def test_one_process_asks_nobody(tmp_path):
-    assert ALONE.chief and ALONE.replicas == 1
+    assert ALONE.chief
+    assert ALONE.replicas == 1
     assert ALONE.call(sum, [1, 2]) == 3
     assert ALONE.value(lambda: {"a": 1}) == {"a": 1}
     assert ALONE.file(tmp_path / "none") is None

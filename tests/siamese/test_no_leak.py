@@ -70,7 +70,8 @@ def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
         held_out = set(split.index[split != "train"])
         others = material.frame[material.frame["path"].isin(held_out)]
         patients = set(others["patient"]) - {""}
-        assert patients and not patients & set(fed["patient"])
+        assert patients
+        assert not patients & set(fed["patient"])
         # All training images of both labels were reached, so the test could have failed.
         assert set(fed["path"][fed["role"] == "real"]) == set(
             material.frame["path"].iloc[rows.train_real]

@@ -71,7 +71,8 @@ def test_the_truth_names_what_the_manifest_hides(written):
     assert all(by_name.group[row.name_] == row.group for row in truth.rename(columns={"name": "name_"}).itertuples())  # fmt: skip  # noqa: E501
     manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
     hidden = manifest[manifest.path.str.startswith("test/real_unknown")]
-    assert set(hidden.label) == {""} and set(hidden.patient) == {""}
+    assert set(hidden.label) == {""}
+    assert set(hidden.patient) == {""}
 
 
 def test_order_and_numbers_tell_nothing(written):
@@ -98,7 +99,8 @@ def test_the_unrelated_control_has_the_same_labels(written):
     expected = ours[ours.role == "real"][columns].to_numpy().tolist()
     assert frame[frame.role == "real"][columns].to_numpy().tolist() == expected
     made = frame[frame.role == "generated"]
-    assert len(made) == 15 and not set(made.digest) & set(ours.digest)
+    assert len(made) == 15
+    assert not set(made.digest) & set(ours.digest)
 
 
 def test_planted_copies_are_on_record(written):
@@ -114,7 +116,8 @@ def test_images_that_are_there_are_not_written_again(tmp_path):
     dataset.write_images(tmp_path, ["a.png", "b.png"], images)
     assert (tmp_path / "a.png").stat().st_mtime_ns == before
     with Image.open(tmp_path / "b.png") as stored:
-        assert stored.mode == "L" and np.array_equal(np.asarray(stored), images[1])
+        assert stored.mode == "L"
+        assert np.array_equal(np.asarray(stored), images[1])
 
 
 def test_the_digest_is_of_pixels_in_order():

@@ -43,7 +43,8 @@ def test_siblings_are_other_images_of_test_members():
     frame = divide(pool(30), config(siblings=4))
     siblings = frame[frame.group == "sibling"]
     tested = frame[(frame.group == "member") & (frame.part == "test")]
-    assert len(siblings) == 4 and set(siblings.patient) == set(tested.patient)
+    assert len(siblings) == 4
+    assert set(siblings.patient) == set(tested.patient)
     assert not set(siblings.path) & set(tested.path)
     # Three patients, four siblings: each has one before any has two.
     assert sorted(siblings.patient.value_counts()) == [1, 1, 2]
@@ -92,7 +93,8 @@ def test_counts_for_any_setting(members, non_members, fraction, seed):
         assert len(own) == count
         tested = int((own.part == "test").sum())
         assert tested == held_out(count, fraction, group)
-        assert tested >= 1 and count - tested >= 2
+        assert tested >= 1
+        assert count - tested >= 2
 
 
 def test_a_part_of_nothing_is_refused():

@@ -21,7 +21,8 @@ def test_a_copy_is_nearest_to_its_own_source():
     distance = ((copied[:, None] - known[None].astype(float)) ** 2).mean(axis=(2, 3))
     assert (distance.argmin(axis=1) == sources[sources >= 0]).all()
     # Changed, but slightly: no copy is its source, and all are near.
-    assert (distance.min(axis=1) > 4.0).all() and (distance.min(axis=1) < 40.0**2).all()
+    assert (distance.min(axis=1) > 4.0).all()
+    assert (distance.min(axis=1) < 40.0**2).all()
 
 
 @pytest.mark.parametrize("percent", [0.0, 2.5, 10.0, 100.0])
@@ -32,14 +33,16 @@ def test_the_share_and_the_others_untouched(percent):
     assert np.array_equal(images[sources < 0], generated[sources < 0])
     counts = np.bincount(sources[sources >= 0], minlength=4)
     assert counts.max() - counts.min() <= 1
-    assert images.dtype == np.uint8 and images is not generated
+    assert images.dtype == np.uint8
+    assert images is not generated
 
 
 def test_the_generator_decides():
     first, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
     again, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(3))
     other, _ = planted_copies.plant(noise(20), members(), 20.0, np.random.default_rng(4))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 class Still:
@@ -64,7 +67,8 @@ def test_a_full_shift_is_a_64th_of_the_side():
     image = np.zeros((64, 64), "uint8")
     image[20, 30] = 200
     moved = planted_copies.change(image, Still(x=1.0))
-    assert moved[20, 29] == 200 and moved.sum() == 200
+    assert moved[20, 29] == 200
+    assert moved.sum() == 200
     moved = planted_copies.change(image, Still(y=-1.0))
     assert moved[21, 30] == 200
 

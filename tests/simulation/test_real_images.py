@@ -51,16 +51,19 @@ def test_a_manifest_says_whose_they_are(tmp_path):
     table |= {"label": ["1", "0", ""], "patient": ["x", "x", ""]}
     pd.DataFrame(table).to_csv(tmp_path / "manifest.csv", index=False)
     frame = open_pool(config(tmp_path))
-    assert frame.relative.tolist() == ["a.png", "b.png"] and set(frame.patient) == {"x"}
+    assert frame.relative.tolist() == ["a.png", "b.png"]
+    assert set(frame.patient) == {"x"}
 
 
 def test_phantoms_are_rendered_once_and_shared(tmp_path):
     asked = dict(size=32, slices=2, phantom_dir=str(tmp_path / "phantoms"))
     few = open_pool(config("phantom", non_members=4, **asked))
-    assert few.patient.nunique() == 8 and len(few) == 16
+    assert few.patient.nunique() == 8
+    assert len(few) == 16
     stamps = {path: pathlib.Path(path).stat().st_mtime_ns for path in few.path}
     more = open_pool(config("phantom", non_members=5, **asked))
-    assert more.patient.nunique() == 9 and set(few.path) < set(more.path)
+    assert more.patient.nunique() == 9
+    assert set(few.path) < set(more.path)
     assert {path: pathlib.Path(path).stat().st_mtime_ns for path in few.path} == stamps
     # What another simulation has rendered beyond what this one takes is not taken.
     again = open_pool(config("phantom", non_members=4, **asked))
@@ -89,8 +92,10 @@ def test_squares_by_hand(tmp_path):
     write(tmp_path / "wide.png", image)
     write(tmp_path / "colour.png", np.full((32, 32, 3), (30, 60, 90)))
     found = read_squares([str(tmp_path / "wide.png")], 32, config(tmp_path))
-    assert found.shape == (1, 32, 32) and found.dtype == np.uint8
-    assert (found[0, :, :15] == 100).all() and (found[0, :, 17:] == 0).all()
+    assert found.shape == (1, 32, 32)
+    assert found.dtype == np.uint8
+    assert (found[0, :, :15] == 100).all()
+    assert (found[0, :, 17:] == 0).all()
     found = read_squares([str(tmp_path / "colour.png")], 32, config(tmp_path))
     assert (found == 60).all()
 
@@ -102,7 +107,8 @@ def test_what_cannot_be_read_is_named(tmp_path):
         path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"7 of 8 images cannot be read") as caught:
         read_squares([*map(str, bad), str(tmp_path / "good.png")], 32, config(tmp_path))
-    assert "bad_4.png" in str(caught.value) and "and 2 more" in str(caught.value)
+    assert "bad_4.png" in str(caught.value)
+    assert "and 2 more" in str(caught.value)
 
 
 def test_another_phantom_seed_is_another_population(tmp_path):

@@ -52,7 +52,8 @@ def test_halves_are_drawn_and_do_not_depend_on_how_many_follow():
     persons = np.arange(40)
     many = shadows.halves(persons, 6, 3)
     assert (shadows.halves(persons, 3, 3) == many[:3]).all()
-    assert (many[0] != many[2]).any() and (many[0] != shadows.halves(persons, 1, 4)[0]).any()
+    assert (many[0] != many[2]).any()
+    assert (many[0] != shadows.halves(persons, 1, 4)[0]).any()
 
 
 def test_a_file_of_two_patients_makes_them_one_person(tmp_path):
@@ -100,7 +101,9 @@ def test_too_few_images_for_a_step():
 
 def test_seeds_are_their_own():
     seeds = {shadows.seed_of(config(seed=seed), n) for seed in range(5) for n in range(20)}
-    assert len(seeds) == 100 and min(seeds) >= 0 and max(seeds) < 2**31
+    assert len(seeds) == 100
+    assert min(seeds) >= 0
+    assert max(seeds) < 2**31
 
 
 def test_only_a_simulations_own_shadows_are_cleared(tmp_path):
@@ -113,4 +116,5 @@ def test_only_a_simulations_own_shadows_are_cleared(tmp_path):
     (tmp_path / "config.json").write_text('{"mode": "simulate"}')
     shadows.check_free(tmp_path)
     shadows.clear(tmp_path)
-    assert not (tmp_path / "shadow_0").exists() and (tmp_path / "shadow_mine").exists()
+    assert not (tmp_path / "shadow_0").exists()
+    assert (tmp_path / "shadow_mine").exists()

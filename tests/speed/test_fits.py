@@ -10,7 +10,8 @@ from ganfp_tf.speed import fits
 def test_log_slope_is_the_power(power):
     sizes = [500, 2000, 8000, 100_000]
     assert fits.log_slope(sizes, [3e-4 * n**power for n in sizes]) == pytest.approx(power)
-    assert fits.log_slope([10], [1.0]) is None and fits.log_slope([10, 10], [1.0, 2.0]) is None
+    assert fits.log_slope([10], [1.0]) is None
+    assert fits.log_slope([10, 10], [1.0, 2.0]) is None
 
 
 def test_unit_costs_are_found_again():

@@ -35,7 +35,8 @@ def test_what_is_slow_is_measured_once_and_what_is_fast_many_times_a_repeat():
     assert seconds_of(fair.call, Extent(repeats=9, seconds=5.0), fair) == [3.0, 3.0]
     fast = Clock([0.0] + [0.25] * 100)
     found = seconds_of(fast.call, Extent(repeats=2, seconds=50.0, shortest=1.0), fast)
-    assert found == [0.25, 0.25] and fast.calls == 2 + 2 * 4
+    assert found == [0.25, 0.25]
+    assert fast.calls == 2 + 2 * 4
 
 
 def test_a_rate_is_of_the_median_and_its_quartiles():
@@ -44,7 +45,8 @@ def test_a_rate_is_of_the_median_and_its_quartiles():
     figure = ledger.keep_rate("part", "name", "images/s", 12, seconds)
     assert (figure.value, figure.low, figure.high, figure.repeats) == (4.0, 3.0, 6.0, 5)
     low, high = np.quantile([12 / s for s in seconds], [0.25, 0.75])
-    assert figure.low == pytest.approx(low, rel=0.1) and figure.high == pytest.approx(high, rel=0.1)
+    assert figure.low == pytest.approx(low, rel=0.1)
+    assert figure.high == pytest.approx(high, rel=0.1)
 
 
 def test_ratios_are_of_the_figures_that_they_name():
@@ -54,6 +56,8 @@ def test_ratios_are_of_the_figures_that_they_name():
     ledger.add("part", "lost", 4.0, "pairs/s", "what could not be measured")
     new, old, lost = ledger.figures()
     assert (new.ratio, new.ratio_to) == (12.5, "old")
-    assert old.ratio is None and lost.ratio is None and lost.ratio_to == ""
+    assert old.ratio is None
+    assert lost.ratio is None
+    assert lost.ratio_to == ""
     with pytest.raises(ValueError, match="twice"):
         ledger.add("part", "old", 1.0, "s")

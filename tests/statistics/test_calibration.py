@@ -36,21 +36,25 @@ def test_the_cut_lies_in_the_middle_of_the_widest_best_gap():
 
 def test_without_a_useful_cut_the_larger_class_is_the_answer():
     backwards = choose_threshold([1, 1, 0, 0], [0.0, 1.0, 2.0, 3.0])
-    assert backwards.kappa == 0.0 and not backwards.decide([0.0, 1.0, 2.0, 3.0]).any()
+    assert backwards.kappa == 0.0
+    assert not backwards.decide([0.0, 1.0, 2.0, 3.0]).any()
     constant = choose_threshold([1, 1, 0], [7.0, 7.0, 7.0])
-    assert constant.kappa == 0.0 and constant.decide([7.0]).all()
+    assert constant.kappa == 0.0
+    assert constant.decide([7.0]).all()
 
 
 def test_one_class_gives_the_median():
     threshold = choose_threshold([1, 1, 1], [1.0, 5.0, 2.0])
-    assert threshold.value == 2.0 and math.isnan(threshold.kappa)
+    assert threshold.value == 2.0
+    assert math.isnan(threshold.kappa)
 
 
 def test_the_cut_separates_neighbouring_and_huge_numbers():
     above = np.nextafter(1.0, 2.0)
     for low, high in ((1.0, above), (-1.7e308, 1.7e308)):
         threshold = choose_threshold([0, 1], [low, high])
-        assert low < threshold.value <= high and threshold.kappa == 1.0
+        assert low < threshold.value <= high
+        assert threshold.kappa == 1.0
 
 
 def loss(point, labels, scores):
@@ -102,7 +106,8 @@ def test_platt_does_not_depend_on_the_scores_scale(scale):
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e300, 0.1 + 0.2])
 def test_platt_of_a_constant_score(value):
     found = platt([1, 0, 1, 0], [value] * 4)
-    assert found.slope == 0.0 and found.probability([value]) == pytest.approx(0.5)
+    assert found.slope == 0.0
+    assert found.probability([value]) == pytest.approx(0.5)
 
 
 def test_platt_of_one_class_stays_below_one():

@@ -25,7 +25,8 @@ def test_by_hand():
     assert conformal_p([], [1.0]).tolist() == []
     assert conformal_p([1.0, 2.0], []).tolist() == [1.0, 1.0]
     assert leave_one_out_p([3.0, 1.0, 2.0, 2.0]).tolist() == [0.25, 1.0, 0.75, 0.75]
-    assert leave_one_out_p([3.0]).tolist() == [1.0] and leave_one_out_p([]).tolist() == []
+    assert leave_one_out_p([3.0]).tolist() == [1.0]
+    assert leave_one_out_p([]).tolist() == []
 
 
 @given(numbers, numbers)
@@ -40,7 +41,9 @@ def test_is_what_counting_says(suspects, reference):
 @given(numbers, numbers)
 def test_a_higher_score_never_has_a_larger_p(suspects, reference):
     p = conformal_p(sorted(suspects), reference)
-    assert (np.diff(p) <= 0).all() and (p >= smallest_p(len(reference))).all() and (p <= 1).all()
+    assert (np.diff(p) <= 0).all()
+    assert (p >= smallest_p(len(reference))).all()
+    assert (p <= 1).all()
 
 
 def test_unused_suspects_are_rarely_below_a_level():

@@ -62,7 +62,7 @@ def test_the_arrays_handed_in_stay_as_they_are():
 
 
 @pytest.mark.parametrize(
-    "first, second", [((4, 3), (4, 2)), ((4,), (4, 1)), ((2, 2, 2), (2, 2)), ((1, 3), (4, 3))]
+    ("first", "second"), [((4, 3), (4, 2)), ((4,), (4, 1)), ((2, 2, 2), (2, 2)), ((1, 3), (4, 3))]
 )
 def test_what_cannot_be_compared_is_refused(first, second):
     with pytest.raises(ValueError, match="Received"):

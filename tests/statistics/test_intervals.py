@@ -117,7 +117,8 @@ def test_a_wider_confidence_is_a_wider_interval():
 
 def test_one_class_leaves_auc_undefined():
     found = patient_bootstrap([1, 1, 1], [1.0, 2.0, 3.0], [1, 0, 1], [0, 1, 2], **SETTINGS)
-    assert math.isnan(found["auc"].low) and math.isnan(found["auc"].high)
+    assert math.isnan(found["auc"].low)
+    assert math.isnan(found["auc"].high)
     assert 0 <= found["recall"].low < found["recall"].high <= 1
 
 
@@ -185,8 +186,10 @@ def test_clopper_pearson_against_scipy_and_statsmodels():
         assert (found.low, found.high) == pytest.approx(other, abs=1e-12)
     # None of n: the upper end is 1 - (a / 2)^(1 / n), and the lower end is 0 itself.
     none = clopper_pearson(0, 7, 0.9)
-    assert none.low == 0.0 and none.high == pytest.approx(1 - 0.05 ** (1 / 7))
-    assert math.isnan(clopper_pearson(0, 0).low) and math.isnan(clopper_pearson(0, 0).high)
+    assert none.low == 0.0
+    assert none.high == pytest.approx(1 - 0.05 ** (1 / 7))
+    assert math.isnan(clopper_pearson(0, 0).low)
+    assert math.isnan(clopper_pearson(0, 0).high)
 
 
 def test_an_end_of_clopper_pearson_is_what_makes_the_count_unlikely():

@@ -24,7 +24,8 @@ def test_by_hand():
     exact = stats.binomtest(5, 5).proportion_ci(0.95, method="exact")
     assert (five.exact_low, five.exact_high) == pytest.approx((exact.low, exact.high))
     for rate in (one, thousandth):
-        assert not rate.resolvable and rate.false_positives == 0
+        assert not rate.resolvable
+        assert rate.false_positives == 0
         assert all(
             math.isnan(x)
             for x in (rate.value, rate.exact_low, rate.exact_high, rate.low, rate.high)
@@ -61,7 +62,8 @@ def test_a_faultless_detector_is_not_certain():
 def test_without_a_class_there_is_no_rate():
     for labels in ([1] * 30, [0] * 30):
         for rate in tpr_at_low_rates(labels, np.arange(30.0), np.arange(30), resamples=5):
-            assert math.isnan(rate.value) and math.isnan(rate.exact_low)
+            assert math.isnan(rate.value)
+            assert math.isnan(rate.exact_low)
 
 
 @settings(max_examples=60, deadline=None)

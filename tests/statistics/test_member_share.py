@@ -67,7 +67,8 @@ def test_lies_in_its_scale_and_rises_with_the_suspects(data):
     numbers = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=8)
     s, r = data.draw(numbers), data.draw(numbers)
     found = used(s, r, resamples=20)
-    assert 0 <= found.low <= found.high <= 1 and 0 <= found.value <= 1
+    assert 0 <= found.low <= found.high <= 1
+    assert 0 <= found.value <= 1
     assert used([v + 1 for v in s], r, resamples=1).value >= found.value
     assert used(s, [v + 1 for v in r], resamples=1).value <= found.value
 
@@ -81,7 +82,8 @@ def test_estimates_from_below():
     assert used(strong, reference).value == pytest.approx(0.4, abs=0.05)
     found = used(weak, reference)
     # P(N(0.7, 1) < 0) is 0.242, so 0.4 * (1 - 2 * 0.242) is left.
-    assert found.value == pytest.approx(0.206, abs=0.05) and found.high < 0.4
+    assert found.value == pytest.approx(0.206, abs=0.05)
+    assert found.high < 0.4
 
 
 def test_intervals_cover_the_share():
@@ -117,7 +119,9 @@ def test_patients_are_drawn_whole():
 
 def test_one_patient_has_no_interval():
     found = used([1.0, 2.0], [0.0, 3.0], suspect_patients=["a", "a"])
-    assert found.value == 0.0 and math.isnan(found.low) and math.isnan(found.high)
+    assert found.value == 0.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_impossible_requests_are_refused():

@@ -35,7 +35,8 @@ def test_figures_are_those_of_scikit_learn(sample):
     assert (found.n, found.positives) == (len(labels), labels.sum())
     assert found.share == pytest.approx(labels.mean())
     if len(set(labels)) == 1:
-        assert math.isnan(found.auc) and math.isnan(found.tpr_at_10_fpr)
+        assert math.isnan(found.auc)
+        assert math.isnan(found.tpr_at_10_fpr)
         return
     assert found.auc == pytest.approx(reference.roc_auc_score(labels, scores))
     assert found.kappa == pytest.approx(reference.cohen_kappa_score(labels, decisions))
@@ -115,7 +116,8 @@ def test_constant_answers_of_the_papers_test_sets():
     assert tenth["none used"]["f1"] == 0.0
     half = metrics.constant_answers([1] * 100 + [0] * 100)
     assert half["all used"]["f1"] == pytest.approx(2 / 3)
-    assert half["all used"]["kappa"] == 0.0 and half["all used"]["auc"] == 0.5
+    assert half["all used"]["kappa"] == 0.0
+    assert half["all used"]["auc"] == 0.5
 
 
 def test_the_coins_figures_are_the_mean_over_all_its_outcomes():

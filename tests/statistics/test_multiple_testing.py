@@ -53,4 +53,5 @@ def test_benjamini_hochberg_is_scipys_and_statsmodels(p):
     found = benjamini_hochberg(p)
     np.testing.assert_allclose(found, stats.false_discovery_control(p), rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(found, multipletests(p, method="fdr_bh")[1], rtol=1e-12, atol=1e-300)
-    assert (found >= p).all() and (found <= holm(p) + 1e-12).all()
+    assert (found >= p).all()
+    assert (found <= holm(p) + 1e-12).all()

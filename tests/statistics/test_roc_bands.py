@@ -17,7 +17,8 @@ def test_rates_are_those_of_the_metric_at_every_point():
     grid = np.r_[0.0, 0.001, rate_grid(50), 0.29, 1.0]
     tpr, low, high = roc_band(LABELS, SCORES, PATIENTS, grid=grid, **SETTINGS)
     np.testing.assert_allclose(tpr, [metrics.tpr_at_fpr(LABELS, SCORES, f) for f in grid])
-    assert (low <= tpr).all() and (tpr <= high).all()
+    assert (low <= tpr).all()
+    assert (tpr <= high).all()
 
 
 def test_band_is_the_interval_of_the_patient_bootstrap():
@@ -44,7 +45,9 @@ def test_strata_have_thresholds_of_their_own():
 def test_a_band_at_the_end_of_the_scale_has_wilsons_width():
     labels, scores = np.r_[np.ones(10, int), np.zeros(10, int)], np.arange(20.0)
     tpr, low, high = roc_band(labels, scores, np.arange(20), grid=[0.0, 1.0], **SETTINGS)
-    assert list(tpr) == [0, 1] and low[0] == 0 and high[1] == 1
+    assert list(tpr) == [0, 1]
+    assert low[0] == 0
+    assert high[1] == 1
     assert high[0] == pytest.approx(intervals.wilson(0, 10, 0.9).high)
     assert low[1] == pytest.approx(intervals.wilson(10, 10, 0.9).low)
 
@@ -57,13 +60,18 @@ def test_one_class_gives_nan(label):
 
 def test_one_image_a_class_and_equal_scores():
     tpr, low, high = roc_band([1, 0], [1.0, 1.0], [0, 1], grid=[0.0, 1.0], **SETTINGS)
-    assert list(tpr) == [0, 1] and (low <= tpr).all() and (tpr <= high).all()
+    assert list(tpr) == [0, 1]
+    assert (low <= tpr).all()
+    assert (tpr <= high).all()
 
 
 def test_rate_grid_holds_rates_that_can_occur():
     np.testing.assert_allclose(rate_grid(4), [0, 0.25, 0.5, 0.75, 1])
     grid = rate_grid(5000, points=100)
-    assert len(grid) <= 101 and grid[0] == 0 and grid[-1] == 1 and (np.diff(grid) > 0).all()
+    assert len(grid) <= 101
+    assert grid[0] == 0
+    assert grid[-1] == 1
+    assert (np.diff(grid) > 0).all()
     np.testing.assert_allclose(grid * 5000, np.rint(grid * 5000))
 
 

@@ -129,7 +129,8 @@ def test_folds_of_unequal_mixture_do_not_hide_the_difference():
     found = one_image_each(scores[:8], scores[8:], strata=folds)
     assert found.difference == pytest.approx(1.0)
     # Neither side has spread, so there is no t; the permutations never do as well.
-    assert math.isnan(found.welch_t) and math.isnan(found.welch_p)
+    assert math.isnan(found.welch_t)
+    assert math.isnan(found.welch_p)
     assert found.permutation_p < 0.05
 
 
@@ -161,7 +162,8 @@ def test_a_fold_without_both_sides_is_left_out():
     assert found.welch_p == pytest.approx(alone.welch_p)
     nothing = one_image_each(x, y, strata=list("aaabbb"))
     assert (nothing.suspects, nothing.reference) == (0, 0)
-    assert math.isnan(nothing.permutation_p) and math.isnan(nothing.difference)
+    assert math.isnan(nothing.permutation_p)
+    assert math.isnan(nothing.difference)
 
 
 def test_p_is_uniform_without_a_difference_even_if_spreads_differ():
@@ -188,7 +190,9 @@ def test_constant_scores_have_p_one():
             **SETTINGS,
         )
         assert (found.difference, found.welch_t, found.welch_p, found.permutation_p) == (0, 0, 1, 1)
-        assert abs(found.low) < 1e-6 and abs(found.high) < 1e-6 and math.isnan(found.effect)
+        assert abs(found.low) < 1e-6
+        assert abs(found.high) < 1e-6
+        assert math.isnan(found.effect)
 
 
 def test_one_patient_a_side():
@@ -209,7 +213,9 @@ def test_one_patient_a_side():
 def test_suspects_that_score_lower_are_no_evidence():
     rng = np.random.default_rng(8)
     found = one_image_each(rng.normal(-2, 1, 20), rng.normal(size=20))
-    assert found.welch_p > 0.99 and found.permutation_p == 1.0 and found.high < 0
+    assert found.welch_p > 0.99
+    assert found.permutation_p == 1.0
+    assert found.high < 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -225,7 +231,8 @@ def test_any_small_sample_has_a_p(data):
         assert math.isnan(found.permutation_p)
         return
     assert 1 / 41 <= found.permutation_p <= 1
-    assert not math.isinf(found.welch_t) and (math.isnan(found.welch_p) or 0 <= found.welch_p <= 1)
+    assert not math.isinf(found.welch_t)
+    assert math.isnan(found.welch_p) or 0 <= found.welch_p <= 1
     # Neither a shift of all scores nor their unit matters.
     moved = one_image_each(
         [4 * v + 8 for v in values[:n1]], [4 * v + 8 for v in values[n1:]], **drawn

@@ -55,14 +55,16 @@ def test_centres_are_those_of_k_means():
     rows = store.pixels(made.sort_values("digest")).astype("float64")
     model = KMeans(5, random_state=0).fit(rows)
     assert centres == pytest.approx(model.cluster_centers_, abs=1e-6)
-    assert list(counts) == list(np.bincount(model.labels_)) and counts.sum() == 50
+    assert list(counts) == list(np.bincount(model.labels_))
+    assert counts.sum() == 50
 
 
 def test_planted_clusters_are_found_whatever_the_order():
     store, real, made, labels = planted(np.random.default_rng(0), copies=8)
     detector = ClusterRelations(clusters=20)
     found = scored(detector, real, made, store)
-    assert found.dtype == np.float64 and auc(labels, found) > 0.95
+    assert found.dtype == np.float64
+    assert auc(labels, found) > 0.95
     mixed = shuffled(real, 1)
     again = detector.fit(mixed, shuffled(made, 2), store).score(mixed, shuffled(made, 3), store)
     assert (again == found[mixed.index]).all()

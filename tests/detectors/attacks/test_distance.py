@@ -163,7 +163,8 @@ def test_neither_order_nor_labels_matter(real, fakes, name, random):
     real, fakes = images(real), generated_images(fakes)
     detector = make_detector(name)
     expected = scored(detector, real, fakes)
-    assert expected.shape == (len(real),) and expected.dtype == np.float64
+    assert expected.shape == (len(real),)
+    assert expected.dtype == np.float64
     assert np.isfinite(expected).all()
 
     def shuffled(frame):
@@ -192,7 +193,8 @@ def test_every_row_gives_all_its_votes(left, right, k):
     left, right = np.array(left), np.array(right)
     votes = shared_votes(np.abs(left[:, None] - right).sum(axis=-1), k)
     assert votes.sum() == pytest.approx(len(left) * min(k, len(right)))
-    assert (votes >= 0).all() and (votes <= len(left) + 1e-9).all()
+    assert (votes >= 0).all()
+    assert (votes <= len(left) + 1e-9).all()
 
 
 def planted(rng, copied):

@@ -73,7 +73,8 @@ def test_reconstruction_finds_planted_copies_whatever_the_order(calibrated, rng)
     store, real, made, labels = planted(rng)
     detector = Reconstruction(calibrated)
     found = scored(detector, real, made, store)
-    assert found.dtype == np.float64 and auc(labels, found) == 1.0
+    assert found.dtype == np.float64
+    assert auc(labels, found) == 1.0
     mixed = shuffled(real, 1)
     again = detector.fit(mixed, shuffled(made, 2), store).score(mixed, shuffled(made, 3), store)
     assert (again == found[mixed.index]).all()
@@ -125,7 +126,8 @@ def test_log_odds_of_one_number_are_those_of_a_logistic_regression():
     detector = GeneratedClassifier(count=1, degree=1).fit(real.assign(label=0), made, store)
     ends = store.add(np.array([0.0, 0.5, 1.0])[:, None, None] * np.ones((3, 4, 4)))
     low, middle, high = detector.score(ends, made, store)
-    assert low == pytest.approx(-high, abs=1e-5) and high > 0
+    assert low == pytest.approx(-high, abs=1e-5)
+    assert high > 0
     assert middle == pytest.approx(0, abs=1e-5)
 
 

@@ -25,7 +25,8 @@ def test_bits_say_which_low_frequencies_lie_above_their_median(rng):
     small = image.reshape(32, 2, 32, 2).mean(axis=(1, 3))
     low = fft.dct(fft.dct(small, axis=0), axis=1)[:8, :8]
     bits = HashSpace().hashes(image[None])[0]
-    assert bits.dtype == np.float32 and bits.sum() == 32
+    assert bits.dtype == np.float32
+    assert bits.sum() == 32
     assert (bits == (low > np.median(low)).ravel()).all()
 
 
@@ -72,7 +73,8 @@ def test_matches_are_those_of_scikit_image():
     (x, points), (y, others) = (
         (row[:, 2:].astype(bool), row[:, :2]) for row in detector.describe(pictures[:2])
     )
-    assert np.isfinite(points).all() and np.isfinite(others).all()
+    assert np.isfinite(points).all()
+    assert np.isfinite(others).all()
     pairs = match_descriptors(x, y, cross_check=True)
     apart = np.linalg.norm(points[pairs[:, 0]] - others[pairs[:, 1]], axis=1)
     expected = (apart <= 3).sum() / len(x)

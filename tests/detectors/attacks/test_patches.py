@@ -28,7 +28,8 @@ def test_it_does_what_a_detector_must(detector):
 
 def test_places_are_squares_and_cover_the_image():
     places = places_of(64 * 64, 8)
-    assert len(places) == 64 and all(len(place) == 64 for place in places)
+    assert len(places) == 64
+    assert all(len(place) == 64 for place in places)
     image = np.arange(64 * 64).reshape(64, 64)
     assert (places[9] == image[8:16, 8:16].ravel()).all()
     # What is left at the edges is smaller: 3 + 2 pixels a side.

@@ -50,7 +50,8 @@ def test_soft_hits_by_hand():
     hits = (share / share.sum(axis=1, keepdims=True)).sum(axis=0)
     gift = np.exp(-0.5 * ((real[:, None] - real) / 0.2) ** 2) * (1 - np.eye(3))
     hubs = (gift / gift.sum(axis=1, keepdims=True)).sum(axis=0)
-    assert hits.sum() == pytest.approx(4) and hubs.sum() == pytest.approx(3)
+    assert hits.sum() == pytest.approx(4)
+    assert hubs.sum() == pytest.approx(3)
     expected = 4 * (hubs + 1) / 6
     assert found == pytest.approx(np.log((hits + 1) / (expected + 1)), abs=1e-5)
 

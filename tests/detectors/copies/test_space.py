@@ -61,7 +61,8 @@ def test_a_network_is_trained_once_for_all_detectors_of_a_store(planted, trainin
         CopyComparator(SHORT, calibrated=calibrated).fit(*again, store)
         for calibrated in (True, False)
     ]
-    assert len(trainings) == 1 and len({id(each.space) for each in fitted}) == 1
+    assert len(trainings) == 1
+    assert len({id(each.space) for each in fitted}) == 1
     for each in fitted:
         assert np.isfinite(each.score(real, generated[:9], store)).all()
         # Each goes on with what it has learned, for other generated images too.
@@ -78,7 +79,8 @@ def test_other_settings_are_another_network(planted, trainings, change):
     store, real, generated, _ = planted
     first = SHORT.learn(real, generated, store)
     other = dataclasses.replace(SHORT, **change).learn(real, generated, store)
-    assert len(trainings) == 2 and other.key != first.key
+    assert len(trainings) == 2
+    assert other.key != first.key
 
 
 def test_other_images_are_another_network(planted, trainings):
@@ -110,7 +112,8 @@ def test_equal_files_are_learned_from_once(planted, trainings):
     store, real, generated, _ = planted
     SHORT.learn(real.loc[[0, *real.index]], generated.loc[[*generated.index, 3]], store)
     (call,) = trainings
-    assert len(call["real"]) == len(real) and len(call["generated"]) == len(generated)
+    assert len(call["real"]) == len(real)
+    assert len(call["generated"]) == len(generated)
 
 
 def test_it_begins_with_the_seed_alone_and_looks_at_no_label(trainings):
@@ -118,7 +121,7 @@ def test_it_begins_with_the_seed_alone_and_looks_at_no_label(trainings):
     for state in (1, 2):
         store, real, generated, _ = opened()
         random.seed(state)
-        np.random.seed(state)
+        np.random.seed(state)  # noqa: NPY002, which Keras may draw from
         real, generated = (frame.drop(columns="label") for frame in (real, generated))
         tokens.append(SHORT.learn(real[::-1], generated, store).tokens(real, store))
     np.testing.assert_array_equal(*tokens)
@@ -168,7 +171,8 @@ def test_a_real_image_that_repeats_does_not_move_the_centre():
 def test_an_image_at_the_centre_has_no_direction_and_stays_finite():
     real, made = images([[1, 1], [2, 2], [0, 0]]), generated_images([[1, 0], [0, 1]])
     found = space_of(real, made).fit(real, made, None).real(real)
-    assert np.isfinite(found).all() and found[0] == pytest.approx(0.0)
+    assert np.isfinite(found).all()
+    assert found[0] == pytest.approx(0.0)
 
 
 def test_each_content_passes_the_network_once(planted, monkeypatch):
@@ -257,7 +261,8 @@ def test_only_candidates_are_compared():
     space = space_of(REAL, MADE, networks=Products())
     fitted = CopyComparator(space, candidates=2).fit(REAL, MADE, None)
     found = fitted.score(REAL[2:3], MADE, None)
-    assert found.shape == (1,) and found.dtype == np.float64
+    assert found.shape == (1,)
+    assert found.dtype == np.float64
     assert space.networks.pairs == 4
 
 
@@ -267,7 +272,8 @@ def test_no_generated_image_and_no_fit_are_mistakes():
     with pytest.raises(ValueError, match=r"after fit\(\) only"):
         CopyComparator().score(REAL, MADE, None)
     names = {CopyComparator().name, CopyComparator(calibrated=False).name}
-    assert names == {"comparator_calibrated", "comparator"} and not CopyComparator().uses_labels
+    assert names == {"comparator_calibrated", "comparator"}
+    assert not CopyComparator().uses_labels
 
 
 def test_planted_copies_are_found():

@@ -103,7 +103,8 @@ def test_an_image_of_one_kind_is_moved_by_half_the_gap():
     shadows = (shadow("A", "wxz"), shadow("B", "yz"))
     gap = (-5 / 3 + 1 / 3 - 1 / 3) / 3
     fitted = ShadowCalibrated(Sum(TABLE), shadows).fit(REAL, generated("G"), Store())
-    assert fitted.levels == pytest.approx((2 / 3, 11.0)) and fitted.gap == pytest.approx(gap)
+    assert fitted.levels == pytest.approx((2 / 3, 11.0))
+    assert fitted.gap == pytest.approx(gap)
     found = fitted.signals(REAL, generated("G"), Store())
     assert found["mid"].iloc[0] == pytest.approx((1 / 3 + 2) / 2)
     assert found["mid"].iloc[3] == pytest.approx((1 / 3 - 2) / 2 - gap / 2)
@@ -218,4 +219,5 @@ def test_shadows_show_what_the_base_hides():
         base = NearestDistance(k=1)
         plain.append(auc(labels, base.fit(real, made, store).score(real, made, store)))
         calibrated.append(auc(labels, scored(shadows, real, real, base, store, made)))
-    assert np.mean(plain) < 0.75 and np.mean(calibrated) > 0.95
+    assert np.mean(plain) < 0.75
+    assert np.mean(calibrated) > 0.95

@@ -52,8 +52,11 @@ def candidates(*rows):
 def test_a_shadow_folder_and_who_it_saw(tmp_path):
     rows = (("d1", "p", 1), ("d2", "", 0), ("d3", "'=q", 0), ("d4", "", 1))
     (shadow,) = open_shadows(str(shadow_folder(tmp_path / "shadow_0", rows=rows)), CONFIG)
-    assert shadow.seen == {"d1", "d4"} and shadow.seen_patients == {"p"} and not shadow.by_label
-    assert shadow.known == {"d1", "d2", "d3", "d4"} and shadow.known_patients == {"p", "=q"}
+    assert shadow.seen == {"d1", "d4"}
+    assert shadow.seen_patients == {"p"}
+    assert not shadow.by_label
+    assert shadow.known == {"d1", "d2", "d3", "d4"}
+    assert shadow.known_patients == {"p", "=q"}
     assert len(shadow.generated) == 2
     # By file, by patient, known and not seen, never heard of; no patient is nobody's patient.
     asked = candidates(("d1", "z"), ("other", "p"), ("d2", ""), ("new", "new"), ("new", ""))
@@ -73,22 +76,27 @@ def test_a_folder_of_shadows_in_the_order_of_their_numbers(tmp_path):
 def test_a_data_set_of_another_generator(tmp_path):
     used, not_used, unknown = data_set(tmp_path / "set")
     (shadow,) = open_shadows(str(tmp_path / "set"), CONFIG)
-    assert shadow.seen == {used} and shadow.seen_patients == {"a"}
-    assert shadow.known == {used, not_used} and unknown not in shadow.known
+    assert shadow.seen == {used}
+    assert shadow.seen_patients == {"a"}
+    assert shadow.known == {used, not_used}
+    assert unknown not in shadow.known
     assert len(shadow.generated) == 1
 
 
 def test_a_set_without_real_images_has_seen_nothing(tmp_path):
     picture(tmp_path / "set" / "generated" / "generated_1.png", 3)
     (shadow,) = open_shadows(str(tmp_path / "set"), CONFIG)
-    assert not shadow.has_seen(candidates(("d1", "p"))).any() and not shadow.known
+    assert not shadow.has_seen(candidates(("d1", "p"))).any()
+    assert not shadow.known
 
 
 def test_the_unrelated_control_of_a_simulation_saw_none_of_its_images(tmp_path):
     data_set(tmp_path)
     digests = data_set(tmp_path / "unrelated")
     (shadow,) = open_shadows(str(tmp_path / "unrelated"), CONFIG)
-    assert not shadow.seen and not shadow.seen_patients and shadow.known == set(digests[:2])
+    assert not shadow.seen
+    assert not shadow.seen_patients
+    assert shadow.known == set(digests[:2])
 
 
 def test_patients_by_regular_expression(tmp_path):
@@ -99,7 +107,8 @@ def test_patients_by_regular_expression(tmp_path):
     (plain,) = open_shadows(str(tmp_path / "set"), CONFIG)
     (named,) = open_shadows(str(tmp_path / "set"), Config(patient_regex=r"(p\d)_"))
     assert plain.seen == named.seen == {digest}
-    assert not plain.known_patients and named.seen_patients == {"p7"}
+    assert not plain.known_patients
+    assert named.seen_patients == {"p7"}
 
 
 def test_an_unreadable_image_is_refused_or_left_out(tmp_path):
@@ -184,7 +193,8 @@ def test_an_unfinished_shadow_alone(tmp_path):
 
 
 def test_paths(tmp_path):
-    assert parse_paths("") == [] and parse_paths(f" {tmp_path} ,") == [tmp_path]
+    assert parse_paths("") == []
+    assert parse_paths(f" {tmp_path} ,") == [tmp_path]
     with pytest.raises(UserError, match="there is no folder nowhere"):
         parse_paths(f"{tmp_path},nowhere")
     with pytest.raises(UserError, match="name every folder once"):

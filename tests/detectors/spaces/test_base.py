@@ -26,7 +26,8 @@ def test_gray_is_the_mean_of_the_channels_in_0_to_1(tmp_path):
     colour = np.broadcast_to(np.array([30, 60, 120]), (8, 8, 3))
     frame = pd.DataFrame([write(tmp_path, "a.png", colour)])
     pixels = PixelStore(side=8).pixels(frame)
-    assert pixels.shape == (1, 64) and pixels.dtype == np.float32
+    assert pixels.shape == (1, 64)
+    assert pixels.dtype == np.float32
     assert pixels == pytest.approx(70 / 255)
 
 
@@ -41,7 +42,8 @@ def test_shrinking_averages_areas(tmp_path):
 def test_every_size_becomes_a_square_and_a_constant_stays_one(tmp_path, shape):
     frame = pd.DataFrame([write(tmp_path, "a.png", np.full(shape, 51))])
     pixels = PixelStore(side=16).pixels(frame)
-    assert pixels.shape == (1, 256) and pixels == pytest.approx(0.2)
+    assert pixels.shape == (1, 256)
+    assert pixels == pytest.approx(0.2)
 
 
 def test_rows_follow_the_frame_and_each_content_is_read_once(tmp_path, monkeypatch):
@@ -137,7 +139,8 @@ def test_smoothing_by_hand():
     bell /= bell.sum()
     for function in (vectors.real, vectors.generated):
         found = function(frame)
-        assert found.shape == (2, 33 * 33) and found.dtype == np.float32
+        assert found.shape == (2, 33 * 33)
+        assert found.dtype == np.float32
         assert found[0].reshape(33, 33) == pytest.approx(np.outer(bell, bell), abs=1e-6)
         assert found[1] == pytest.approx(0.7)
 
@@ -155,7 +158,8 @@ def test_all_components_keep_the_distances_of_generated_images():
     store, real, made = stored(count=12)
     vectors = GeneratedComponents(60).fit(real, made, store)
     found = vectors.generated(made)
-    assert found.shape == (12, 12) and found.dtype == np.float32
+    assert found.shape == (12, 12)
+    assert found.dtype == np.float32
     pixels = store.pixels(made)
     assert cdist(found, found) == pytest.approx(cdist(pixels, pixels), abs=1e-4)
     ((_, block),) = distance_rows(found, found)
@@ -178,7 +182,8 @@ def test_components_are_fitted_once_whatever_the_order():
     first = space.fit(real, made, store).real(real)
     asked = len(store.asked)
     np.testing.assert_array_equal(space.fit(real[::-1], made[::-1], store).real(real), first)
-    assert len(store.asked) == asked + len(real) and len(store.kept) == 1
+    assert len(store.asked) == asked + len(real)
+    assert len(store.kept) == 1
     GeneratedComponents(6).fit(real, made, store)
     for generated in (made[1:], real):
         space.fit(real, generated, store)

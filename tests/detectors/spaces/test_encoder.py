@@ -118,7 +118,8 @@ def test_each_content_passes_the_network_once(frames, monkeypatch):
         assert made.real(twice).shape == (60, 64 * 24)
         assert made.real(real[:0]).shape == (0, 64 * 24)
         made.generated(generated)
-    assert len(built) == 1 and sum(seen) == len(real) + len(generated)
+    assert len(built) == 1
+    assert sum(seen) == len(real) + len(generated)
     # Another depth is another network.
     EncoderStage("block1_relu", "tiny", 32, "none").fit(real, generated, store)
     assert len(built) == 2
@@ -135,7 +136,8 @@ def test_a_domain_without_images_is_a_mistake_only_where_it_is_asked_for(frames,
 def test_one_image_is_enough_and_equal_ones_are_finite(frames, store):
     real, generated = frames
     made = SMALL.fit(real[:1], generated[:1], store)
-    assert np.isfinite(made.real(real)).all() and np.isfinite(made.generated(generated)).all()
+    assert np.isfinite(made.real(real)).all()
+    assert np.isfinite(made.generated(generated)).all()
     assert not made.real(real[:1]).any()
 
 

@@ -23,7 +23,8 @@ def test_stripes_by_hand():
     space = TextureSpace(levels=2, offsets=(1,), radii=(1,))
     row = space.features(stripes)[0]
     contrast, dissimilarity, homogeneity, energy, correlation, entropy = row[:24].reshape(6, 4)
-    assert contrast == pytest.approx([1, 1, 0, 1]) and dissimilarity == pytest.approx(contrast)
+    assert contrast == pytest.approx([1, 1, 0, 1])
+    assert dissimilarity == pytest.approx(contrast)
     assert homogeneity == pytest.approx([0.5, 0.5, 1, 0.5])
     assert energy == pytest.approx(np.sqrt([0.5] * 4))
     assert correlation == pytest.approx([-1, -1, 1, -1])
@@ -64,7 +65,8 @@ def test_each_domain_is_standardised_apart(rng):
         assert rows.dtype == np.float32
         assert rows.mean(axis=0) == pytest.approx(0, abs=1e-4)
         deviation = rows.std(axis=0)
-        assert np.all((abs(deviation - 1) < 1e-3) | (deviation == 0)) and deviation.any()
+        assert np.all((abs(deviation - 1) < 1e-3) | (deviation == 0))
+        assert deviation.any()
 
 
 def test_features_are_computed_once_an_image(rng):

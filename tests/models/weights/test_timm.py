@@ -261,7 +261,8 @@ def test_positions_by_hand():
     line = np.array([-0.0882353, 0.2071429, 0.7928571, 1.0882353])
     token, across = [9.0, 9.0], [[0, 0], [1, 0], [0, 1], [1, 1]]  # channels: column, row
     found = resample_positions(np.float32([token, *across]), 4)
-    assert found.shape == (17, 2) and found.dtype == "float32"
+    assert found.shape == (17, 2)
+    assert found.dtype == "float32"
     np.testing.assert_array_equal(found[0], token)
     grid = found[1:].reshape(4, 4, 2)
     np.testing.assert_allclose(grid[:, :, 0], np.broadcast_to(line, (4, 4)), atol=1e-6)

@@ -97,7 +97,8 @@ def test_offsets_strides_and_scalars(fake_torch, tmp_path):
     assert list(state) == ["kernel", "tail", "count"]
     np.testing.assert_array_equal(state["kernel"], np.arange(12).reshape(4, 3).T)
     np.testing.assert_array_equal(state["tail"], [9, 10, 11])
-    assert state["count"].shape == () and state["count"] == 7
+    assert state["count"].shape == ()
+    assert state["count"] == 7
     assert state["count"].dtype == np.int64
     state["kernel"][0, 0] = 5  # Each array owns its memory.
 

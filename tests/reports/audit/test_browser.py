@@ -211,7 +211,8 @@ def test_page_is_quiet_and_fits(browser, pages, kind):
         assert browser.evaluate("innerWidth") == width
         assert browser.width_of_content() <= width
         contrasts = browser.evaluate(FAINT)
-        assert contrasts["seen"] > 200 and contrasts["found"] == []
+        assert contrasts["seen"] > 200
+        assert contrasts["found"] == []
         assert browser.errors() == []
         assert browser.outside() == []
         assert browser.evaluate("document.compatMode") == "CSS1Compat"
@@ -255,7 +256,8 @@ def test_the_checks_find_what_they_look_for(browser, tmp_path):
     )
     browser.open(path, 390, "light")
     errors = browser.errors()
-    assert "error" in errors and "Uncaught" in errors
+    assert "error" in errors
+    assert "Uncaught" in errors
     assert any("Failed to load resource" in text for text in errors)
     assert browser.outside() == ["http://127.0.0.1:9/x.png"]
     assert browser.width_of_content() >= 2000

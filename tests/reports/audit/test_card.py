@@ -98,7 +98,8 @@ def test_whole_card_has_the_structure_of_its_own(kind):
     kinds = [token.type for token in tokens]
     children = {child.type for token in tokens for child in token.children or ()}
     assert children <= {"text", "strong_open", "strong_close", "text_special"}
-    assert kinds.count("fence") == 1 and "html_block" not in kinds
+    assert kinds.count("fence") == 1
+    assert "html_block" not in kinds
     titles = [
         tokens[place + 1].content for place, kind in enumerate(kinds) if kind == "heading_open"
     ]

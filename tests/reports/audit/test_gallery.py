@@ -57,7 +57,8 @@ def test_an_entry_is_a_row_of_real_three_generated_difference_and_neighbour():
     assert shown[0].images[0].get_clim() == (0, 255)
     colors = [axes.spines["left"].get_edgecolor() for axes in shown]
     orange, blue = map(matplotlib.colors.to_rgba, (canvas.USED, canvas.UNUSED))
-    assert colors[:4] == [orange, blue, blue, blue] and colors[5] == orange
+    assert colors[:4] == [orange, blue, blue, blue]
+    assert colors[5] == orange
     written = texts(figure)
     for text in (
         "Riskiest image 1 of 1: a.png, score 2.346, p <.001, q = .012, flagged",
@@ -113,8 +114,10 @@ def test_texts_stay_within_the_picture_and_apart(columns):
     shown = [t for t in figure.findobj(matplotlib.text.Text) if t.get_text() and t.get_visible()]
     boxes = [text.get_window_extent(renderer) for text in shown]
     for text, box in zip(shown, boxes, strict=True):
-        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, text.get_text()
-        assert box.y0 >= 0 and box.y1 <= figure.bbox.y1, text.get_text()
+        assert box.x0 >= 0, text.get_text()
+        assert box.x1 <= figure.bbox.x1, text.get_text()
+        assert box.y0 >= 0, text.get_text()
+        assert box.y1 <= figure.bbox.y1, text.get_text()
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
@@ -127,7 +130,8 @@ def test_odd_entries_are_drawn():
     for figure in gallery.riskiest(odd, title=NASTY):
         assert canvas.to_rgb(figure).std() > 0
     first = texts(gallery.riskiest(odd, title="T")[0])
-    assert first.count("none") == 5 and "score 2.346, not flagged" in first
+    assert first.count("none") == 5
+    assert "score 2.346, not flagged" in first
     assert gallery.riskiest([], title="T") == []
 
 
@@ -153,7 +157,8 @@ def test_alt_text_says_what_can_be_seen():
     far = gallery.alt_text(entry(neighbour=("b", "P2", 0.05, image())))
     assert far.endswith("the nearest generated image is farther than that.")
     none = gallery.alt_text(entry(name=NASTY, generated=[], neighbour=None))
-    assert "No generated image. No real image of another patient" in none and "\n" not in none
+    assert "No generated image. No real image of another patient" in none
+    assert "\n" not in none
 
 
 def test_the_same_picture_has_the_same_bytes():

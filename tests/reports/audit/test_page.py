@@ -145,7 +145,8 @@ def test_asks_for_nothing(pages, kind):
         assert attributes.get("src", "data:").startswith("data:")
         assert attributes.get("href", "#").startswith("#")
     style = pages[kind].split("<style>")[1].split("</style>")[0]
-    assert "url(" not in style and "@import" not in style
+    assert "url(" not in style
+    assert "@import" not in style
     policies = [attributes for attributes in page.named("meta") if "http-equiv" in attributes]
     assert policies[0]["content"].startswith("default-src 'none'; img-src data:;")
 
@@ -162,7 +163,8 @@ def test_verdict(pages):
     page = Page(pages["labelled"])
     assert page["verdict"].startswith("Evidence that the images were used There is evidence that")
     assert "exit code 3. The lower end" in page["verdict"]
-    assert "Failed controls" not in page["verdict"] and "What is lost" not in page["verdict"]
+    assert "Failed controls" not in page["verdict"]
+    assert "What is lost" not in page["verdict"]
     assert page.named("body") == [{"class": "evidence"}]
     failed = Page(pages["not_trustworthy"])
     assert "Failed controls classifier of real images" in failed["verdict"]
@@ -177,7 +179,8 @@ def test_without_labels(pages):
     # The headline says no more than the words of the code do, or it stands below them.
     assert page["verdict"].startswith("No evidence of use at this power No evidence was found")
     assert RATES_NEED_LABELS in page["scores"]
-    assert "TPR" not in page["detectors"] and "kappa" not in page["detectors"]
+    assert "TPR" not in page["detectors"]
+    assert "kappa" not in page["detectors"]
     assert "blind control 0.50 [0.44, 0.55] .50" in page["detectors"]
     assert "122 patients, each with one score" in page["patients"]
     assert "kappa" not in page["patients"]
@@ -193,7 +196,8 @@ def test_headline_is_not_said_twice():
 
 def test_figures_of_a_labelled_audit(pages):
     page = Page(pages["labelled"])
-    assert "p < .001" in page["glance"] and "95% interval 0.85 to 0.96" in page["glance"]
+    assert "p < .001" in page["glance"]
+    assert "95% interval 0.85 to 0.96" in page["glance"]
     assert "the used one has the higher score in 91 of 100 cases" in page["glance"]
     assert "Among 34 flagged, about 2 errors are to be expected." in page["glance"]
     assert "0.1% not resolvable" in page["scores"]
@@ -209,7 +213,8 @@ def test_figures_of_a_labelled_audit(pages):
     assert "epsilon is at least 1.42 (delta 0): of 100 that were used 63 are" in page["epsilon"]
     assert "122 patients, each with one score" in page["patients"]
     assert "48 sibling images of 31 patients" in page["patients"]
-    assert "packages.numpy 2.4.6" in page["settings"] and "run_dir (empty)" in page["settings"]
+    assert "packages.numpy 2.4.6" in page["settings"]
+    assert "run_dir (empty)" in page["settings"]
 
 
 def test_null_parts_are_sentences(pages):
@@ -226,7 +231,8 @@ def test_null_parts_are_sentences(pages):
     assert "No AUC and no true positive rate can be given." in page["scores"]
     assert "none of these images has been tested" in page["riskiest"]
     assert wording.UNLABELLED in page["patients"]
-    assert "time peak memory" in page["detectors"] and "kappa" not in page["detectors"]
+    assert "time peak memory" in page["detectors"]
+    assert "kappa" not in page["detectors"]
     assert "All files could be read." in page["data"]
 
 
@@ -248,7 +254,8 @@ def test_many_unreadable_files_are_counted():
     audit = labelled()
     audit["data"]["unreadable"] = [[f"f{number}", "torn"] for number in range(UNREADABLE_SHOWN + 7)]
     text = Page(as_html(audit, {}))["data"]
-    assert "and 7 more files" in text and f"f{UNREADABLE_SHOWN}" not in text
+    assert "and 7 more files" in text
+    assert f"f{UNREADABLE_SHOWN}" not in text
 
 
 def test_tile_without_effect():

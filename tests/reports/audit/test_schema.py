@@ -65,7 +65,8 @@ def test_wrong_values_are_refused(validator, path, value):
         place = place[step]
     place[path[-1]] = value
     found = reasons(validator, audit)
-    assert found and found[0].startswith("$." + path[0])
+    assert found
+    assert found[0].startswith("$." + path[0])
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,15 @@ def test_log_roc_has_log_axes_zero_at_the_floor_and_a_band():
     )
     (axes,) = figure.axes
     assert axes.get_xscale() == axes.get_yscale() == "log"
-    assert axes.get_xlim() == (0.05, 1) and axes.get_ylim() == (0.02, 1)
+    assert axes.get_xlim() == (0.05, 1)
+    assert axes.get_ylim() == (0.02, 1)
     curves = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
     np.testing.assert_allclose(curves[0].get_xdata(), [0.05, 0.1, 0.5, 1])
     np.testing.assert_allclose(curves[0].get_ydata(), [0.02, 0.3, 0.6, 1])
     assert curves[0].get_linestyle() != curves[1].get_linestyle()
     band = axes.collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == pytest.approx(0.02) and [0.1, 0.4] in band.tolist()
+    assert band[:, 1].min() == pytest.approx(0.02)
+    assert [0.1, 0.4] in band.tolist()
     shade = axes.patches[0].get_extents().transformed(axes.transData.inverted())
     assert (shade.x0, shade.x1) == pytest.approx((0.05, 0.1))
     written = texts(figure)
@@ -95,7 +97,8 @@ def test_log_roc_of_many_and_of_few(negatives):
     curves = [(NASTY, grid, grid, None, None, False), ("_b", *[grid, *[nothing] * 3], False)]
     figure = score_plots.log_roc(curves, title=NASTY, floor=0.5 / negatives)
     assert drawn(figure)
-    assert "a_$x$ <script>" in texts(figure) and "_b (not defined)" in texts(figure)
+    assert "a_$x$ <script>" in texts(figure)
+    assert "_b (not defined)" in texts(figure)
     assert drawn(score_plots.log_roc([], title="", floor=0.5 / negatives))
 
 
@@ -113,10 +116,13 @@ def test_scores_by_image_draws_each_image_once_and_fills_the_flagged():
     found = dots(figure)
     assert sorted(float(x) for x, _, _ in found) == [0, 1, 1, 2, 3, 3]
     filled = [(x, y) for x, y, face in found if face != to_rgba("white")]
-    assert len(filled) == 1 and filled[0][0] == 3 and filled[0][1] > 1.5
+    assert len(filled) == 1
+    assert filled[0][0] == 3
+    assert filled[0][1] > 1.5
     written = texts(figure)
     assert "suspects: 2 images, 1 flagged (1 without a finite score left out)" in written
-    assert "reference: 4 images |" in written and "siblings: 0 images" in written
+    assert "reference: 4 images |" in written
+    assert "siblings: 0 images" in written
     assert "threshold 2.5" in written
     box = figure.axes[0].patches[1]  # of the reference: quartiles of 0, 1, 2, 3
     assert (box.get_x(), box.get_width()) == pytest.approx((0.75, 1.5))
@@ -127,7 +133,9 @@ def test_dots_of_equal_score_stand_apart_and_in_their_row():
         ["suspect"] * 9, np.ones(9), threshold=float("nan"), flagged=None, title="", names=NAMES
     )
     heights = [float(y) for _, y, _ in dots(figure)]
-    assert len(set(heights)) == 9 and min(heights) > 1.6 and max(heights) < 2.35
+    assert len(set(heights)) == 9
+    assert min(heights) > 1.6
+    assert max(heights) < 2.35
     assert "threshold" not in texts(figure)
 
 
@@ -143,7 +151,8 @@ def test_scores_of_any_number_and_spread_are_drawn(count, spread):
         title=NASTY,
         names={"a": NASTY, "b": "b"},
     )
-    assert drawn(figure) and len(dots(figure)) == 2 * count
+    assert drawn(figure)
+    assert len(dots(figure)) == 2 * count
     assert all(-0.3 < y % 1 - 0.05 < 0.3 or y % 1 > 0.75 for _, y, _ in dots(figure))
 
 
@@ -171,7 +180,8 @@ def test_power_curve_marks_what_can_be_found_and_what_was_measured():
     np.testing.assert_allclose(upper.lines[1].get_ydata(), [0.05, 0.5, 0.9])
     assert (0.67, 0.8) in [(x.get_xdata()[0], x.get_ydata()[0]) for x in upper.lines]
     assert [0.3, 0.55] in [list(line.get_xdata()) for line in lower.lines]
-    assert lower.get_xlim() == upper.get_xlim() and lower.get_xlim()[0] < 0.3
+    assert lower.get_xlim() == upper.get_xlim()
+    assert lower.get_xlim()[0] < 0.3
     for text in ("true AUC 0.67", "power 80%", "measured 0.42 [0.30, 0.55]", "5%: false alarms"):
         assert text in texts(figure)
     assert drawn(figure)
@@ -186,7 +196,8 @@ def test_power_that_is_not_known_is_said(detectable, measured):
     figure = score_plots.power_curve(
         [], alpha=0.05, detectable=detectable, measured=measured, title=NASTY
     )
-    assert drawn(figure) and "not known" in texts(figure)
+    assert drawn(figure)
+    assert "not known" in texts(figure)
     known = bool(measured) and measured["value"] is not None
     assert ("measured 1.00" if known else "measured: not defined") in texts(figure)
     assert ("no AUC is found" in texts(figure)) == (detectable is None or detectable != detectable)
@@ -223,9 +234,11 @@ def test_controls_are_marked_by_sign_and_word_and_have_their_region():
 def test_controls_long_nasty_and_none():
     rows = [(NASTY * 4, "positive", 1.0, 1.0, 1.0, True), ("x", "negative", 0.0, None, None, False)]
     figure = score_plots.controls_chart(rows, title=NASTY)
-    assert drawn(figure) and "<script>" in texts(figure)
+    assert drawn(figure)
+    assert "<script>" in texts(figure)
     figure = score_plots.controls_chart([], title="")
-    assert drawn(figure) and "no control was run" in texts(figure)
+    assert drawn(figure)
+    assert "no control was run" in texts(figure)
     with pytest.raises(ValueError, match=r"negative, positive. Received: \['neutral'\]"):
         score_plots.controls_chart([("x", "neutral", None, None, None, None)], title="")
 
@@ -269,8 +282,10 @@ def test_texts_do_not_overlap_and_stay_within_the_picture():
         assert overlaps(figure, renderer) == []
         for text in visible(figure):
             box = text.get_window_extent(renderer)
-            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, text.get_text()
-            assert box.y0 >= 0 and box.y1 <= figure.bbox.y1, text.get_text()
+            assert box.x0 >= 0, text.get_text()
+            assert box.x1 <= figure.bbox.x1, text.get_text()
+            assert box.y0 >= 0, text.get_text()
+            assert box.y1 <= figure.bbox.y1, text.get_text()
         # At 390 pixels a letter of 9 points is 7.6 pixels high or more.
         assert figure.get_figwidth() <= 6.4
 

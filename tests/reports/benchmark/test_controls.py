@@ -222,4 +222,5 @@ def test_the_page_is_written_and_its_tables_are_whole(write):
         assert all(len(cells) == len(part.headers) for cells in part.rows)
         assert all(isinstance(cell, str) for cells in part.rows for cell in cells)
     text = write("Benchmark", parts)
-    assert all(start in text for start in NEW) and "nan" not in text.lower().split()
+    assert all(start in text for start in NEW)
+    assert "nan" not in text.lower().split()

@@ -165,7 +165,8 @@ def test_one_per_cent_of_fewer_than_a_hundred_is_not_drawn():
 def test_resolved_leaves_its_argument_alone():
     frame = pd.DataFrame([row(non_members=9), row(non_members=10)])
     found = curves.resolved(frame)
-    assert found["tpr_1"].isna().all() and found["tpr_1_high"].isna().all()
+    assert found["tpr_1"].isna().all()
+    assert found["tpr_1_high"].isna().all()
     assert found["tpr_10"].isna().tolist() == [True, False]
     assert found["auc"].notna().all()
     assert frame["tpr_1"].notna().all()

@@ -91,7 +91,8 @@ def test_a_data_set_that_says_nothing_of_its_gan():
     text = said(page_of([row(size=0, steps=0)])[0])
     assert "an unknown number of pixels wide, an unknown number of training steps, 1,000" in text
     # What nobody here has seen is not claimed.
-    assert "as the labels of phantom-dcgan-n50-s0 say" in text and "trained on its" not in text
+    assert "as the labels of phantom-dcgan-n50-s0 say" in text
+    assert "trained on its" not in text
 
 
 def test_holm_counts_the_tests():

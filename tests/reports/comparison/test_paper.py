@@ -108,7 +108,8 @@ def test_no_share_where_there_is_none():
     assert paper.implied_share(0.5, 0.5, 1) == 0
     assert paper.implied_f1(0, 0) == 0
     found = paper.check(paper.PaperRow("any", 0.6667, 1.0, 0.5, 0.4))
-    assert math.isnan(found.share) and "No share of positives" in found.remarks[0]
+    assert math.isnan(found.share)
+    assert "No share of positives" in found.remarks[0]
     with pytest.raises(ValueError, match=r"recall must lie in \[0, 1\]. Received: recall=83"):
         paper.implied_share(0.4256, 83, 0.871)
 

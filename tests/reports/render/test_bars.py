@@ -21,7 +21,8 @@ def test_auc_chart_has_a_point_and_an_interval_a_system():
     assert [(p.get_xdata()[0], p.get_ydata()[0]) for p in points] == [(0.7, 2), (0.4, 1)]
     assert points[0].get_color() == UNUSED != points[1].get_color()
     intervals = [tuple(map(float, line.get_xdata())) for line in lines_of(axes)]
-    assert (0.6, 0.8) in intervals and (0.3, 0.5) in intervals
+    assert (0.6, 0.8) in intervals
+    assert (0.3, 0.5) in intervals
     assert "not defined" in [text.get_text() for text in axes.texts]
     assert to_rgb(figure).std() > 0
 
@@ -48,9 +49,9 @@ def test_auc_chart_with_names_above_keeps_its_width_for_long_names():
     figure = bars.auc_chart(rows, title="T", note="n", above=True)
     (axes,) = figure.axes
     assert to_rgb(figure).std() > 0
-    assert figure.get_figwidth() == 6.4 and axes.get_position().width > 0.8
+    assert figure.get_figwidth() == 6.4
+    assert axes.get_position().width > 0.8
     written = [text.get_text() for text in axes.texts]
-    assert "B" in written and any(
-        t.startswith("a name a name") and t.endswith("…") for t in written
-    )
+    assert "B" in written
+    assert any(t.startswith("a name a name") and t.endswith("…") for t in written)
     assert not list(axes.get_yticks())

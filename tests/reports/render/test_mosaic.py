@@ -33,7 +33,7 @@ def test_each_image_keeps_its_pixels():
         np.testing.assert_array_equal(found[top : top + 5, left : left + 5], images[number])
 
 
-@pytest.mark.parametrize("count, height", [(1, 8), (8, 8), (9, 17)])
+@pytest.mark.parametrize(("count", "height"), [(1, 8), (8, 8), (9, 17)])
 def test_there_are_as_many_rows_as_needed(count, height):
     images = np.zeros((count, 8, 8), "uint8")
     assert page(mosaic.grid(images, columns=8, title="t")).shape == (height, 71)

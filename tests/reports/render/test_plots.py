@@ -43,7 +43,8 @@ def test_roc_band_covers_the_middle_of_the_curves():
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     at_zero = band[band[:, 0] == 0, 1]
     # np.interp takes the last of equal abscissae: the curves start at 0, .01, ..., 1.
-    assert at_zero.min() == pytest.approx(0.05) and at_zero.max() == pytest.approx(0.95)
+    assert at_zero.min() == pytest.approx(0.05)
+    assert at_zero.max() == pytest.approx(0.95)
     assert "90% of resamples" in texts(figure)
 
 
@@ -86,11 +87,13 @@ def test_pairs_stand_side_by_side_in_rows_with_their_captions():
     images = [axes.images[0] for axes in figure.axes]
     assert [int(image.get_array().flat[0]) for image in images] == [0, 100, 1, 101, 2, 102]
     boxes = [axes.get_position(original=True) for axes in figure.axes]
-    assert boxes[0].y0 == pytest.approx(boxes[3].y0) and boxes[4].y1 < boxes[0].y0
+    assert boxes[0].y0 == pytest.approx(boxes[3].y0)
+    assert boxes[4].y1 < boxes[0].y0
     assert boxes[0].x1 <= boxes[1].x0 < boxes[2].x0
     # uint8 is shown as it is, however small its range.
     assert images[0].get_clim() == (0, 255)
-    assert "used $x$, p = 0.9" in texts(figure) and "a b" in texts(figure)
+    assert "used $x$, p = 0.9" in texts(figure)
+    assert "a b" in texts(figure)
     plots.to_rgb(figure)
 
 
@@ -151,7 +154,8 @@ def test_save_writes_the_same_png_each_time_and_leaves_nothing_else(tmp_path):
     plots.save(figure, tmp_path / "new" / "a.png")
     plots.save(figure, tmp_path / "new" / "b.png")
     with Image.open(tmp_path / "new" / "a.png") as image:
-        assert image.format == "PNG" and image.size == (750, 750)  # 5 inches at 150 dpi
+        assert image.format == "PNG"
+        assert image.size == (750, 750)
     first, second = ((tmp_path / "new" / name).read_bytes() for name in ("a.png", "b.png"))
     assert first == second
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.png", "b.png"]
@@ -159,8 +163,10 @@ def test_save_writes_the_same_png_each_time_and_leaves_nothing_else(tmp_path):
 
 def test_to_rgb_is_the_picture_at_100_dpi():
     image = plots.to_rgb(plots.roc(LABELS, SCORES, title="t"))
-    assert image.shape == (500, 500, 3) and image.dtype == np.uint8
-    assert (image[0, 0] == 255).all() and image.min() < 60
+    assert image.shape == (500, 500, 3)
+    assert image.dtype == np.uint8
+    assert (image[0, 0] == 255).all()
+    assert image.min() < 60
 
 
 def test_the_callers_settings_stay():

@@ -62,7 +62,8 @@ def test_pr_curve_is_of_the_pr_curve_plugin(tmp_path):
     assert list(content) == ["precision_recall"]
     assert pr_metadata.parse_plugin_metadata(content["precision_recall"]).num_thresholds == 201
     (event,) = found.Tensors("precision_recall")
-    assert event.step == 5 and tf.make_ndarray(event.tensor_proto).shape == (6, 201)
+    assert event.step == 5
+    assert tf.make_ndarray(event.tensor_proto).shape == (6, 201)
 
 
 def test_pr_table_counts_by_hand():
@@ -114,7 +115,8 @@ def test_text_shows_settings_as_a_table_with_awkward_values(tmp_path):
 
 def test_markdown_table_survives_tensorboards_renderer():
     html = markdown_to_safe_html(tables.markdown_table(["a", "b"], [["x|y", "_z_ `c` [d](e)"]]))
-    assert "<td>x|y</td>" in html and "<td>_z_ `c` [d](e)</td>" in html
+    assert "<td>x|y</td>" in html
+    assert "<td>_z_ `c` [d](e)</td>" in html
 
 
 def test_hparams_list_the_run_with_its_figures(tmp_path):
@@ -212,7 +214,8 @@ def test_a_sprite_never_passes_the_largest_texture(monkeypatch):
     monkeypatch.setattr(projector, "LARGEST_SPRITE", 64)
     picture, size = projector.sprite(np.full((10, 32, 16, 3), 7, np.uint8))
     # 4 columns and 3 rows of 16 x 32 would be 64 x 96: two thirds of it fit.
-    assert size == (21, 10) and picture.shape == (63, 40, 3)
+    assert size == (21, 10)
+    assert picture.shape == (63, 40, 3)
     assert (picture[:42] == 7).all()
 
 

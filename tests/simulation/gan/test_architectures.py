@@ -43,7 +43,8 @@ def test_latents_to_images_to_logits(name, size):
     assert -1.0 <= np.min(images) < np.max(images) <= 1.0
     assert np.abs(images[0] - images[1]).max() > 1e-3, "the latent decides nothing"
     logits = discriminator(images)
-    assert logits.shape == (2, 1) and np.isfinite(logits).all()
+    assert logits.shape == (2, 1)
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("half", ["mixed_bfloat16", "mixed_float16"])
@@ -100,7 +101,8 @@ def test_a_discriminator_treats_each_image_alone(name):
 
 
 @pytest.mark.parametrize(
-    "name, generator, discriminator", [("dcgan", 304_321, 174_577), ("residual", 352_529, 308_609)]
+    ("name", "generator", "discriminator"),
+    [("dcgan", 304_321, 174_577), ("residual", 352_529, 308_609)],
 )
 def test_parameters_at_the_default_settings(name, generator, discriminator):
     networks = ARCHITECTURES[name]

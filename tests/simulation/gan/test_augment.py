@@ -30,7 +30,8 @@ def test_no_policy_changes_nothing():
 def test_shape_and_type_stay_and_the_seed_decides(name):
     images = pictures()
     first = augment(images, (name,), SEED)
-    assert first.shape == images.shape and first.dtype == images.dtype
+    assert first.shape == images.shape
+    assert first.dtype == images.dtype
     assert np.abs(first - images).max() > 0
     np.testing.assert_array_equal(first, augment(images, (name,), SEED))
     assert np.abs(first - augment(images, (name,), SEED + 1)).max() > 0
@@ -76,12 +77,13 @@ def test_color_draws_from_the_published_ranges():
     changed = module.color(ramp, SEED).numpy().reshape(4000, 16)
     shifts, factors = changed.mean(axis=1), np.ptp(changed, axis=1) / 2.0
     for values, low, high in ((shifts, -0.5, 0.5), (factors, 0.5, 1.5)):
-        assert low <= values.min() < low + 0.01 and high - 0.01 < values.max() <= high + 1e-5
+        assert low <= values.min() < low + 0.01
+        assert high - 0.01 < values.max() <= high + 1e-5
     assert abs(np.corrcoef(shifts, factors)[0, 1]) < 0.1
 
 
 @pytest.mark.parametrize(
-    "drawn, down, right", [((0.5, 0.5), 0, 0), ((0.0, 0.5), 2, 0), ((0.999, 0.3), -2, 1)]
+    ("drawn", "down", "right"), [((0.5, 0.5), 0, 0), ((0.0, 0.5), 2, 0), ((0.999, 0.3), -2, 1)]
 )
 def test_translation_moves_by_whole_pixels_and_fills_with_zeros(monkeypatch, drawn, down, right):
     draw(monkeypatch, [drawn])
@@ -91,7 +93,7 @@ def test_translation_moves_by_whole_pixels_and_fills_with_zeros(monkeypatch, dra
     np.testing.assert_array_equal(moved[0, ..., 0], expected)
 
 
-@pytest.mark.parametrize("side, reach", [(32, 4), (64, 8)])
+@pytest.mark.parametrize(("side", "reach"), [(32, 4), (64, 8)])
 def test_translation_reaches_an_eighth_both_ways_and_all_between(side, reach):
     dot = np.zeros((500, side, side, 1), "float32")
     dot[:, side // 2, side // 2] = 1.0
@@ -103,7 +105,7 @@ def test_translation_reaches_an_eighth_both_ways_and_all_between(side, reach):
 
 
 @pytest.mark.parametrize(
-    "centre, rows, columns",
+    ("centre", "rows", "columns"),
     [
         ((0.51, 0.51), (4, 12), (4, 12)),
         ((0.01, 0.51), (0, 4), (4, 12)),
@@ -123,7 +125,8 @@ def test_cutout_has_half_the_side_wherever_it_fits():
     heights, widths = holes.max(axis=2).sum(axis=1), holes.max(axis=1).sum(axis=1)
     np.testing.assert_array_equal(holes.sum(axis=(1, 2)), heights * widths)
     for lengths in (heights, widths):
-        assert lengths.min() >= 8 and lengths.max() == 16
+        assert lengths.min() >= 8
+        assert lengths.max() == 16
         assert 0.4 < (lengths == 16).mean() < 0.6  # half of the centres are far enough from an edge
 
 
@@ -139,4 +142,5 @@ def test_gradients_reach_the_images():
         tape.watch(images)
         total = tf.reduce_sum(augment(images, tuple(POLICIES), SEED) ** 2)
     slopes = tape.gradient(total, images)
-    assert np.isfinite(slopes).all() and np.abs(slopes).max() > 0
+    assert np.isfinite(slopes).all()
+    assert np.abs(slopes).max() > 0

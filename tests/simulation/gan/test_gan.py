@@ -175,7 +175,8 @@ def test_the_average_follows_with_a_ramp_and_by_no_gradient():
     assert len(second) == 6  # the statistics of the batch normalisation follow too
     for found, mean, new in zip(weights(gan.average), after_one, second, strict=True):
         np.testing.assert_allclose(found, 0.15 * mean + 0.85 * new, atol=1e-6)
-    assert gan.average.trainable_variables == [] and int(gan.step) == 2
+    assert gan.average.trainable_variables == []
+    assert int(gan.step) == 2
 
 
 def test_images_are_made_by_the_average():
@@ -277,8 +278,10 @@ def test_fits_with_and_without_xla(jit):
     dataset = tf.data.Dataset.from_tensors(tf.constant(REAL)).repeat()
     history = gan.fit(dataset, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0).history
     run(by_hand, 3)
-    assert set(history) == set(gan.trackers) and np.isfinite(list(history.values())).all()
-    assert int(gan.step) == 3 and np.abs(weights(gan.discriminator)[0] - slope).max() > 1e-3
+    assert set(history) == set(gan.trackers)
+    assert np.isfinite(list(history.values())).all()
+    assert int(gan.step) == 3
+    assert np.abs(weights(gan.discriminator)[0] - slope).max() > 1e-3
     if not jit:  # XLA draws other numbers from the same seed
         for one, other in zip(gan.state(), by_hand.state(), strict=True):
             np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)

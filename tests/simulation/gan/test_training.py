@@ -98,8 +98,10 @@ def test_an_order_holds_each_image_once():
 
 def test_batches_hold_the_images_themselves():
     batch = next(iter(training.batches(MEMBERS, 8, SEED)))
-    assert batch.shape == (8, 32, 32, 1) and batch.dtype == tf.float32
-    assert np.min(batch) >= -1.0 and np.max(batch) <= 1.0
+    assert batch.shape == (8, 32, 32, 1)
+    assert batch.dtype == tf.float32
+    assert np.min(batch) >= -1.0
+    assert np.max(batch) <= 1.0
     known = {image.tobytes() for image in MEMBERS}
     assert {image.tobytes() for image in sampling.to_bytes(batch)} <= known
 
@@ -134,7 +136,8 @@ def test_the_saved_generator_is_the_average(whole):
     loaded = keras.models.load_model(folder / "generator.keras")
     assert training.digest(loaded) == training.digest(trained.generator)
     images = sampling.generate(trained.generator, 5, SEED)
-    assert images.shape == (5, 32, 32) and images.dtype == np.uint8
+    assert images.shape == (5, 32, 32)
+    assert images.dtype == np.uint8
     np.testing.assert_array_equal(sampling.generate(loaded, 5, SEED), images)
     assert training.digest(training.build(settings(), SEED).average) != training.digest(loaded)
 
@@ -156,7 +159,8 @@ def test_tensorboard_holds_losses_and_samples(whole):
         assert [event.step for event in accumulator.Tensors(tag)] == [4, 8, 10]
     picture = tf.make_ndarray(accumulator.Tensors("samples")[-1].tensor_proto)[2]
     rgb = tf.io.decode_png(picture).numpy()
-    assert rgb.shape[-1] == 3 and rgb.std() > 5.0
+    assert rgb.shape[-1] == 3
+    assert rgb.std() > 5.0
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch):
@@ -200,7 +204,7 @@ def _interrupt(self, epoch, logs=None):
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("steps, ends", [(3, [3]), (8, [4, 8])])
+@pytest.mark.parametrize(("steps", "ends"), [(3, [3]), (8, [4, 8])])
 def test_steps_need_not_be_more_than_an_epoch_nor_leave_a_rest(tmp_path, steps, ends):
     assert train(tmp_path, settings(steps=steps)).history.step.tolist() == ends
 
@@ -244,7 +248,7 @@ def test_a_checkpoint_without_its_history_is_a_users_error(tmp_path):
         train(tmp_path)
 
 
-@pytest.mark.parametrize("epoch, what", [(1, "weights"), (1000, "losses")])
+@pytest.mark.parametrize(("epoch", "what"), [(1, "weights"), (1000, "losses")])
 def test_a_diverged_training_is_told_and_keeps_no_bad_checkpoint(
     tmp_path, monkeypatch, epoch, what
 ):
