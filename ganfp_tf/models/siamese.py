@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
-from ganfp_tf.models.pair_engine import PairGraph
+from ganfp_tf.models.comparator import Comparator
+from ganfp_tf.models.standardize import Standardize
 
 DOMAINS = ("real", "generated")
 
@@ -50,72 +50,6 @@ def build_encoder(backbone, *, cross_attention, width, positions=False, domain_n
     return encoder, head
 
 
-def build_comparator(
-    token_shape,
-    *,
-    cross_attention,
-    heads=4,
-    similarity="both",
-    hidden=64,
-    dropout=0.1,
-    domain_norm=False,
-):
-    """Makes (tokens, tokens) -> logit, higher = the real image was used.
-
-    The logit is the hidden layer's answer plus a weighted sum of the similarity signals. At the
-    start the first is zero and the second counts what is alike as used and what differs as not
-    used: an untrained comparator compares, and training has to improve on that. Started at random
-    instead, a network told 160 images apart before it had learned to compare any two.
-
-    Args:
-        token_shape: `(tokens, channels)` of the encoder's output.
-        cross_attention: align the tokens of both images before they are pooled.
-        heads: attention heads.
-        similarity: signals of `AdaptiveSimilarity`.
-        hidden: units of the hidden layer.
-        dropout: rate before and after the hidden layer.
-        domain_norm: the tokens are those of an encoder with `domain_norm`; of the first image the
-            first half is compared, of the second image the second half.
-
-    Returns:
-        Model of inputs `real` and `generated`, both `(batch, tokens, channels)`, and output
-        `(batch, 1)` in float32.
-    """
-    real = keras.Input(token_shape, name="real")
-    generated = keras.Input(token_shape, name="generated")
-    a, b = real, generated
-    if domain_norm:
-        half = token_shape[0] // 2
-        a = keras.layers.Cropping1D((0, half), name="as_real")(a)
-        b = keras.layers.Cropping1D((half, 0), name="as_generated")(b)
-    if cross_attention:
-        a, b = CrossAttention(heads, name="cross_attention")((a, b))
-    # Compared place by place, then pooled: pooled first, two images with the same things in other
-    # places would be alike, and where things are is what a generator copies.
-    x = AdaptiveSimilarity(similarity, name="similarity")((a, b))
-    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
-    x = signals = Standardize(name="scale")(x)
-    x = keras.layers.Dropout(dropout, name="dropout")(x)
-    x = keras.layers.Dense(hidden, activation="gelu", name="hidden")(x)
-    x = keras.layers.Dropout(dropout, name="dropout_hidden")(x)
-    # float32 whatever the policy: half precision would round the logits that are ranked.
-    learned = keras.layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="learned")(x)
-    direct = keras.layers.Dense(1, use_bias=False, dtype="float32", name="direct")
-    logit = keras.layers.Add(dtype="float32", name="logit")([direct(signals), learned])
-    direct.kernel.assign(_similar_is_used(token_shape[-1], similarity))
-    return keras.Model({"real": real, "generated": generated}, logit, name="comparator")
-
-
-def _similar_is_used(channels, similarity):
-    """Start of the direct weights, (signals, 1): each kind of signal weighs 1 in all."""
-    weights = []
-    if similarity != "dot":
-        weights += [-1.0 / channels] * channels
-    if similarity != "difference":
-        weights.append(1.0)
-    return np.array(weights, "float32")[:, None]
-
-
 def standardize_signals(comparator, batches):
     """Sets the comparator's scale from its similarity signals on pairs of training images.
 
@@ -123,9 +57,9 @@ def standardize_signals(comparator, batches):
         comparator: made by `build_comparator`, before training.
         batches: iterable of dicts `real` and `generated`, tokens `(pairs, tokens, channels)`.
     """
-    signals = compiled(keras.Model(comparator.input, comparator.get_layer("pool").output))
+    signals = compiled(comparator.pooled_signals())
     found = np.concatenate([signals(batch) for batch in batches]).astype("float64")
-    comparator.get_layer("scale").set_statistics(found.mean(axis=0), found.std(axis=0))
+    comparator.set_scale(found.mean(axis=0), found.std(axis=0))
 
 
 def build_siamese(encoder, comparator):
@@ -157,7 +91,6 @@ class AllPairs(keras.layers.Layer):
         super().__init__(**kwargs)
         self.encode = encode
         self.compare = compare
-        self._graph = PairGraph(compare)
 
     def build(self, input_shape):
         self.built = True
@@ -178,10 +111,10 @@ class AllPairs(keras.layers.Layer):
                 yield ops.reshape(part, (-1, *shape))
 
         shape = a.shape[2:]
-        real = self._graph.parts(ops.reshape(a, (-1, *shape)), "real")
-        generated = self._graph.parts(ops.reshape(b, (-1, *shape)), "generated")
+        real = self.compare.project(ops.reshape(a, (-1, *shape)), "real")
+        generated = self.compare.project(ops.reshape(b, (-1, *shape)), "generated")
         real, generated = tuple(each(real, 2)), tuple(each(generated, 1))
-        return ops.reshape(self._graph.pairs(real, generated, training=training), pairs)
+        return ops.reshape(self.compare.score(real, generated, training=training), pairs)
 
     def _encode(self, images, training):
         shape = ops.shape(images)
@@ -202,6 +135,7 @@ class AllPairs(keras.layers.Layer):
     def from_config(cls, config):
         for name in ("encode", "compare"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
+        config["compare"] = Comparator.of(config["compare"])
         return cls(**config)
 
 

@@ -11,8 +11,9 @@ from ganfp_tf import files, progress
 from ganfp_tf.data import copy_augmentation
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
+from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.copy_trainer import build_copy_trainer, compile_copy_trainer, float_inputs
-from ganfp_tf.models.siamese import build_comparator, build_encoder, compiled, standardize_signals
+from ganfp_tf.models.siamese import build_encoder, compiled, standardize_signals
 from ganfp_tf.siamese.networks import Networks
 
 EPOCH = 100  # steps between two checkpoints

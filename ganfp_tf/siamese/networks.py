@@ -12,10 +12,10 @@ from scipy import special
 from ganfp_tf import files
 from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.errors import UserError
+from ganfp_tf.models.comparator import Comparator, build_comparator
 from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import (
     DOMAINS,
-    build_comparator,
     build_encoder,
     build_siamese,
     compiled,
@@ -217,11 +217,12 @@ def load_models(folder):
         UserError: where a file is missing or damaged.
     """
     try:
-        return Models(
-            *(keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator"))
+        entry, comparator = (
+            keras.models.load_model(folder / f"{name}.keras") for name in ("entry", "comparator")
         )
     except DAMAGE as error:
         raise unreadable(folder, error) from error
+    return Models(entry, Comparator.of(comparator))
 
 
 def unreadable(folder, error):

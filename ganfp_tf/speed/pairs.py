@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.pair_engine import PairEngine
-from ganfp_tf.models.siamese import build_comparator, compiled
+from ganfp_tf.models.siamese import compiled
 from ganfp_tf.speed import fits, machine
 
 PART = "pair scores"

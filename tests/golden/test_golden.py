@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ganfp_tf.models.comparator import Comparator
 from main import main
 from tests.golden import recipes
 
@@ -68,7 +69,14 @@ def test_old_keras_files_load(name):
     np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
     built = recipes.networks()[name]
     assert [w.path for w in built.weights] == [w.path for w in network.weights]
-    assert {type(layer) for layer in built.layers} == {type(layer) for layer in network.layers}
+    # The comparator has a class of its own since 0.1; its layers have not changed.
+    kinds = [
+        {Comparator if layer.name == "comparator" else type(layer) for layer in model.layers}
+        for model in (built, network)
+    ]
+    assert kinds[0] == kinds[1]
+    old, new = (model.get_layer("comparator") for model in (network, built))
+    assert [type(layer) for layer in new.layers] == [type(layer) for layer in old.layers]
 
 
 def test_the_audit_of_the_demo_is_the_same(tmp_path, monkeypatch):

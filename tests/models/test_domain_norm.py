@@ -6,6 +6,7 @@ import pytest
 
 from ganfp_tf.models import siamese
 from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.comparator import build_comparator
 
 SIDE = 32
 
@@ -25,7 +26,7 @@ def apart(request, backbone):
         head.get_layer(f"standardize_{domain}").set_statistics(
             random(16, 32, seed=seed), 1 + np.square(random(16, 32, seed=seed + 2))
         )
-    comparator = siamese.build_comparator(
+    comparator = build_comparator(
         encoder.output.shape[1:], cross_attention=request.param, heads=2, hidden=5, domain_norm=True
     )
     return encoder, head, comparator
@@ -73,7 +74,7 @@ def test_domains_apart_compares_the_real_view_with_the_generated_one(apart):
 
 
 def test_domains_apart_by_hand():
-    comparator = siamese.build_comparator((6, 8), cross_attention=False, domain_norm=True)
+    comparator = build_comparator((6, 8), cross_attention=False, domain_norm=True)
     a, b = random(5, 6, 8, seed=1), random(5, 6, 8, seed=2)
     a_real, b_generated = a[:, :3], b[:, 3:]
     # An untrained comparator: 10 times the cosine less the mean difference, over the places.

@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras.src.testing import TestCase
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention, Standardize
+from ganfp_tf.models.layers import AdaptiveSimilarity, CrossAttention
+from ganfp_tf.models.standardize import Standardize
 
 TOKENS = ((2, 3, 8), (2, 5, 8))
 VECTORS = ((4, 6), (4, 6))
@@ -40,7 +41,7 @@ def reloaded(layer, inputs, path):
 def test_cross_attention_keeps_the_contract(dropout):
     contract(
         CrossAttention,
-        {"heads": 2, "dropout": dropout},
+        {"num_heads": 2, "dropout": dropout},
         TOKENS,
         expected_output_shape=TOKENS,
         expected_num_trainable_weights=10,  # scale and offset; kernel and bias of q, k, v, output
@@ -121,7 +122,7 @@ def test_parts_of_cross_attention_follow_its_policy(policy):
 
 def identity_attention():
     """One head whose queries, keys, values and output are the normalised tokens themselves."""
-    layer = CrossAttention(heads=1)
+    layer = CrossAttention(num_heads=1)
     layer.build(((None, None, 4), (None, None, 4)))
     kernel = np.eye(4, dtype="float32")
     # Four pairs of kernel (4, 1, 4), the last (1, 4, 4), and bias, which stays zero.
@@ -164,7 +165,7 @@ def test_a_token_takes_from_the_one_it_resembles():
 
 
 def test_swapping_the_images_swaps_the_outputs():
-    layer = CrossAttention(heads=4)
+    layer = CrossAttention(num_heads=4)
     a, b = random(2, 3, 8, seed=5), random(2, 5, 8, seed=6)
     new_a, new_b, map_ab, map_ba = layer((a, b), return_attention_scores=True)
     swapped_b, swapped_a, swapped_ba, swapped_ab = layer((b, a), return_attention_scores=True)
@@ -178,7 +179,7 @@ def test_swapping_the_images_swaps_the_outputs():
 
 
 def test_attention_maps_sum_to_one_and_do_not_change_the_outputs():
-    layer = CrossAttention(heads=2)
+    layer = CrossAttention(num_heads=2)
     inputs = (random(3, 4, 8, seed=7), random(3, 6, 8, seed=8))
     new_a, new_b, map_ab, map_ba = layer(inputs, return_attention_scores=True)
     assert map_ab.shape == (3, 2, 4, 6)
@@ -191,7 +192,7 @@ def test_attention_maps_sum_to_one_and_do_not_change_the_outputs():
 
 
 def test_dropout_acts_in_training_alone():
-    layer = CrossAttention(heads=2, dropout=0.5)
+    layer = CrossAttention(num_heads=2, dropout=0.5)
     inputs = (random(2, 4, 8, seed=9), random(2, 4, 8, seed=10))
     calm, same = layer(inputs, training=False), layer(inputs, training=False)
     np.testing.assert_array_equal(calm[0], same[0])
@@ -199,7 +200,7 @@ def test_dropout_acts_in_training_alone():
 
 
 def test_key_dim_frees_the_channels_from_the_heads():
-    layer = CrossAttention(heads=3, key_dim=5)
+    layer = CrossAttention(num_heads=3, key_dim=5)
     a, b = layer((random(1, 2, 8), random(1, 2, 8)))
     assert a.shape == b.shape == (1, 2, 8)
     sizes = sorted(int(np.prod(v.shape)) for v in layer.attention.trainable_variables)

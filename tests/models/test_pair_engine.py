@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.pair_engine import PairEngine
-from ganfp_tf.models.siamese import build_comparator, compiled
+from ganfp_tf.models.siamese import compiled
 
 RNG = np.random.default_rng(0)
 CASES = {

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ganfp_tf.models import siamese
 from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.layers import CrossAttention
 
 SIDE = 32
@@ -22,7 +23,7 @@ def backbone():
 def networks(request, backbone):
     """`(encoder, head, comparator)` with and without cross-attention; no bias left at zero."""
     encoder, head = siamese.build_encoder(backbone, cross_attention=request.param, width=8)
-    comparator = siamese.build_comparator(
+    comparator = build_comparator(
         encoder.output.shape[1:], cross_attention=request.param, heads=2, hidden=5
     )
     generator = np.random.default_rng(0)
@@ -95,9 +96,7 @@ def test_positions_are_kept_without_cross_attention_where_asked(backbone):
 
 def test_comparator_has_cross_attention_only_where_asked():
     def layers(**arguments):
-        return {
-            type(layer).__name__ for layer in siamese.build_comparator((3, 8), **arguments).layers
-        }
+        return {type(layer).__name__ for layer in build_comparator((3, 8), **arguments).layers}
 
     assert "CrossAttention" in layers(cross_attention=True)
     assert "CrossAttention" not in layers(cross_attention=False)
@@ -115,7 +114,7 @@ def test_swapping_the_images_does_not_change_the_logit(networks):
 
 @pytest.mark.parametrize(("signals", "width"), [("both", 9), ("difference", 8), ("dot", 1)])
 def test_comparator_hands_on_the_signals_it_was_told(signals, width):
-    comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)
+    comparator = build_comparator((3, 8), cross_attention=False, similarity=signals)
     assert comparator.get_layer("similarity").output.shape == (None, 3, width)
     assert comparator.get_layer("pool").output.shape == (None, width)
     assert comparator.get_layer("hidden").kernel.shape == (width, 64)
@@ -132,7 +131,7 @@ def signals_by_hand(a, b):
     ("signals", "parts"), [("both", (1, 1)), ("difference", (1, 0)), ("dot", (0, 1))]
 )
 def test_untrained_comparator_takes_what_is_alike_for_used(signals, parts):
-    comparator = siamese.build_comparator((3, 8), cross_attention=False, similarity=signals)
+    comparator = build_comparator((3, 8), cross_attention=False, similarity=signals)
     a, b = random(5, 3, 8, seed=1), random(5, 3, 8, seed=2)
     found = signals_by_hand(a, b)
     expected = -parts[0] * found[:, :8].mean(axis=1) + parts[1] * found[:, 8]
@@ -142,14 +141,14 @@ def test_untrained_comparator_takes_what_is_alike_for_used(signals, parts):
 
 
 def test_untrained_comparator_minds_where_things_are():
-    comparator = siamese.build_comparator((3, 8), cross_attention=False)
+    comparator = build_comparator((3, 8), cross_attention=False)
     a = random(1, 3, 8)
     moved = {"real": a, "generated": a[:, ::-1]}
     assert float(comparator(moved)[0, 0]) < float(comparator({"real": a, "generated": a})[0, 0]) - 1
 
 
 def test_signals_are_standardized_on_the_pairs_handed_in():
-    comparator = siamese.build_comparator((3, 8), cross_attention=False)
+    comparator = build_comparator((3, 8), cross_attention=False)
     a, b = random(12, 3, 8, seed=1), random(12, 3, 8, seed=2)
     siamese.standardize_signals(
         comparator, ({"real": a[i : i + 5], "generated": b[i : i + 5]} for i in (0, 5, 10))
@@ -166,7 +165,7 @@ def test_signals_are_standardized_on_the_pairs_handed_in():
 def test_logits_are_float32_in_half_precision(bfloat16):
     backbone, _ = build_backbone("tiny", image_size=SIDE, weights="none")
     encoder, _ = siamese.build_encoder(backbone, cross_attention=True, width=8)
-    comparator = siamese.build_comparator((16, 8), cross_attention=True, heads=2)
+    comparator = build_comparator((16, 8), cross_attention=True, heads=2)
     assert encoder(pixels(1)).dtype == tf.bfloat16
     model = siamese.build_siamese(encoder, comparator)
     logits = model({"real": pixels(2), "generated": pixels(2, seed=1)})
@@ -350,7 +349,7 @@ def test_compiled_leaves_dropout_out(networks):
 
 def test_a_gradient_is_the_same_in_every_call():
     tf.config.experimental.enable_op_determinism()
-    model = siamese.build_comparator((4, 8), cross_attention=True, heads=2, hidden=8, dropout=0.0)
+    model = build_comparator((4, 8), cross_attention=True, heads=2, hidden=8, dropout=0.0)
     for weight in model.weights:  # an untrained hidden layer has no gradient behind it
         weight.assign(weight + np.random.default_rng(0).normal(0, 0.1, weight.shape))
     layer = siamese.AllPairs(keras.layers.Identity(), model)
