@@ -18,8 +18,7 @@ def detector(job):
 
 def networks(job):
     """What encodes and compares: `siamese.Scoring`."""
-    found = detector(job)
-    return found.network.networks if job.copies else found.scorer
+    return _networks(job, detector(job))
 
 
 def backbone(job):
@@ -37,6 +36,10 @@ def forget():
     _backbone.cache_clear()
 
 
+def _networks(job, found):
+    return found.network.networks if job.copies else found.scorer
+
+
 def _once(load, job):
     with _LOCK:
         # The number format belongs to the thread, so that every thread sets it.
@@ -46,7 +49,11 @@ def _once(load, job):
 
 @functools.lru_cache(maxsize=1)
 def _detector(job):
-    return trained.Scorers(job.run, job.config).of("main")
+    found = trained.Scorers(job.run, job.config).of("main")
+    # Compiled here, under the lock: each thread would compile its own.
+    networks = _networks(job, found)
+    _ = networks.encode, networks.engine
+    return found
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,7 +20,6 @@ from ganfp_tf.beam import models
 from ganfp_tf.beam.encode import Encode, Sample
 from ganfp_tf.beam.score import Score
 from ganfp_tf.beam.search import Nearest, Search, kept
-from ganfp_tf.cluster.watched import Team
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.groups import Pool
 
@@ -67,9 +66,8 @@ def execute(job, todo, runner, options):
     Raises:
         UserError: it failed; <job>/failure.txt says how.
     """
-    team = Team(job.folder / "logs")
     try:
-        with watching(job), silence(runner), team.at_work():
+        with watching(job), silence(runner):
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, job, todo)
             result = pipeline.run()
@@ -77,8 +75,7 @@ def execute(job, todo, runner, options):
         if state not in (None, "DONE"):
             raise RuntimeError(f"the pipeline ended as {state}")
     except Exception as error:
-        # Where a worker died, Beam may have noticed no more than a closed channel.
-        raise failed(job, team.died[0] if team.died else error) from error
+        raise failed(job, error) from error
     finally:
         models.forget()
     counts = counters(result)

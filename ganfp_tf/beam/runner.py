@@ -10,15 +10,12 @@ from apache_beam.runners import create_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from ganfp_tf.cluster import watched
 from ganfp_tf.errors import UserError
 
 KNOWN = pipeline_options.StandardOptions.KNOWN_RUNNER_NAMES
 LOCAL = pipeline_options.StandardOptions.LOCAL_RUNNERS
 # What Beam's own DirectRunner hands a pipeline to when it does not fetch a program to run it.
 IN_PROCESS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner")
-
-WorkerDied = watched.WorkerDied
 
 
 class _Parser(pipeline_options._BeamArgumentParser):
@@ -77,10 +74,15 @@ def _options(text, runner):
         near = difflib.get_close_matches(unknown[0].split("=")[0], names, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UserError(f"--runner_options: {runner} has no {unknown[0]}.{hint}")
+    if known.direct_running_mode == "multi_processing" and runner in IN_PROCESS:
+        # Beam's local runner waits for ever for a worker process that has died.
+        raise UserError(
+            "--runner_options: on one machine the pipeline runs in threads. Pass "
+            "--direct_running_mode=multi_threading, or name the runner of a cluster by --runner."
+        )
     if known.direct_num_workers != 1 and known.direct_running_mode == "in_memory":
         raise UserError(
-            "--runner_options: --direct_num_workers goes with "
-            "--direct_running_mode=multi_processing (or multi_threading)."
+            "--runner_options: --direct_num_workers needs --direct_running_mode=multi_threading."
         )
     # pickled by name: workers import the package.
     return pipeline_options.PipelineOptions(words, runner=runner)

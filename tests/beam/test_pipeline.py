@@ -2,21 +2,19 @@
 
 import json
 import shutil
-import sys
 import threading
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_victim
+
+from tests.conftest import write_victim
 
 pytest.importorskip("apache_beam", reason="needs requirements-beam.txt")
 
 from ganfp_tf.beam import pipeline
+from ganfp_tf.beam.encode import Encode
 from ganfp_tf.beam.score import Score
-from ganfp_tf.cluster import watched
-from ganfp_tf.cluster.watched import WatchedWorker
 from main import main
 
 SMALL = (
@@ -48,7 +46,7 @@ COPIES = (
     "--copy_block=4",
     "--copy_blocks=2",
 )
-TWO = "--runner_options=--direct_num_workers=2 --direct_running_mode=multi_processing"
+TWO = "--runner_options=--direct_num_workers=2 --direct_running_mode=multi_threading"
 SHARDS = 7  # 24 real images in shards of 8, 72 generated ones in four
 
 
@@ -175,46 +173,29 @@ def damage(path):
     path.write_bytes(data)
 
 
-def test_a_dead_worker_ends_the_command_and_two_go_on(run, predict, monkeypatch, capsys):
+def test_two_threads_give_the_same_scores(run, predict, monkeypatch, capsys):
     expected = predict(run)
-    started, processes = WatchedWorker.start_worker, []
+    threads, encode = set(), Encode.process
 
-    def remembering(self):
-        started(self)
-        processes.append(self._process)
+    def noting(self, element):
+        threads.add(threading.get_ident())
+        yield from encode(self, element)
 
-    def kill():
-        while not list((run / "cluster").glob("*/tokens/[!.]*")):
-            time.sleep(0.005)
-        processes[0].kill()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(WatchedWorker, "start_worker", remembering)
-        killer = threading.Thread(target=kill, daemon=True)
-        killer.start()
-        assert predict(run, "--beam", TWO) == 2
-    killer.join()
-    # Neither is left behind.
-    assert [process.poll() is None for process in processes] == [False, False]
-    error = capsys.readouterr().err
-    assert f"a worker process, {processes[0].pid}, ended with code -9; see" in error
-    assert "Traceback" not in error
-    assert "the same command again: finished shards are kept" in error
-    finished = len(list((run / "cluster").glob("*/tokens/[!.]*")))
-    assert finished
-
+    monkeypatch.setattr(Encode, "process", noting)
     assert_same(predict(run, "--beam", TWO), expected)
-    assert f"encode: {finished} of {SHARDS} shards were there" in capsys.readouterr().out
+    assert f"encode: 0 of {SHARDS} shards were there" in capsys.readouterr().out
+    assert len(threads) == 2
 
 
-def test_a_worker_that_never_starts_ends_the_command(run, predict, monkeypatch, capsys):
-    monkeypatch.setattr(watched, "COMMAND", [sys.executable, "-c", "raise SystemExit('no Beam')"])
+def test_a_failure_in_one_of_two_threads_ends_the_command(run, predict, monkeypatch, capsys):
+    def broken(self, element, *_):
+        raise RuntimeError("no more light")
+
+    monkeypatch.setattr(Score, "process", broken)
     assert predict(run, "--beam", TWO) == 2
     error = capsys.readouterr().err
-    assert "ended with code 1; see" in error
+    assert "--runner=DirectRunner failed: RuntimeError: no more light. More in" in error
     assert "Traceback" not in error
-    logs = [path.read_text() for path in (run / "cluster").glob("*/logs/*")]
-    assert logs == ["no Beam\n", "no Beam\n"]
 
 
 def test_other_weights_or_images_than_listed_are_refused(run, predict, monkeypatch, capsys):

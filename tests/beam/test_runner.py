@@ -22,7 +22,11 @@ def ganfp(tmp_path):
         (["--runner=no.such.Runner"], "--runner=no.such.Runner cannot be had"),
         (["--runner_options=--direct_num_worker=2"], "Did you mean --direct_num_workers?"),
         (["--runner_options=--direct_num_workers=two"], "invalid int value: 'two'"),
-        (["--runner_options=--direct_num_workers=2"], "--direct_running_mode=multi_processing"),
+        (["--runner_options=--direct_num_workers=2"], "--direct_running_mode=multi_threading"),
+        (
+            ["--runner_options=--direct_num_workers=2 --direct_running_mode=multi_processing"],
+            "on one machine the pipeline runs in threads. Pass --direct_running_mode=multi_thread",
+        ),
         (["--runner_options=--runner=FlinkRunner"], "the runner is named by --runner"),
         (["--runner_options='open"], "No closing quotation"),
         ([], "has no weights.json"),

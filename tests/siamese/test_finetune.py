@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from conftest import write_victim
 
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
@@ -12,6 +11,7 @@ from ganfp_tf.models.siamese import build_trainer
 from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese import training
+from tests.conftest import write_victim
 
 # Guessing costs log 2 = 0.69. At 0.05 the mean pair has 95 % of the probability on its label.
 NEAR_ZERO = 0.05
