@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data.catalog import Catalog, open_catalog
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT, open_suspects
 from ganfp_tf.detectors import registry
@@ -63,11 +64,7 @@ class Case:
     @functools.cached_property
     def store(self):
         """The pixels of all images."""
-        return PixelStore(
-            window=self.config.window_range,
-            nifti_slice=self.config.nifti_slice,
-            folder=str(self.folder / "networks"),
-        )
+        return PixelStore(reader=ImageReader.of(self.config), folder=str(self.folder / "networks"))
 
     @property
     def tested(self):

@@ -183,9 +183,8 @@ def _neighbour(case, row, distances, wanted):
 
 
 def _gray(case, path):
-    config = case.config
     try:
-        pixels = reader.read_image(path, window=config.window_range, nifti_slice=config.nifti_slice)
+        pixels = case.store.reader.read(path)
     except reader.ImageError as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
     return np.clip(np.rint(pixels.mean(axis=2)), 0, 255).astype("uint8")

@@ -6,6 +6,7 @@ from apache_beam.metrics import Metrics
 
 from ganfp_tf.beam import models
 from ganfp_tf.data import embeddings, encode
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
 
@@ -52,9 +53,7 @@ def contents(job):
 def encoded(job, frame):
     """The arrays of the images of `frame`, as `Encode` writes them."""
     config, networks = job.config, models.networks(job)
-    images = encode.image_dataset(
-        frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
-    )
+    images = encode.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
     tokens, pooled = [], []
     for batch in images.batch(config.embed_batch):
         if config.trains_on_tokens or "pooled" in contents(job):

@@ -13,6 +13,7 @@ import pandas as pd
 from ganfp_tf import progress as bars
 from ganfp_tf.data import images
 from ganfp_tf.data.checks import check_content, check_names, check_need
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 from ganfp_tf.data.layouts import find_images, natural_key, shown
 from ganfp_tf.errors import UserError
 
@@ -66,8 +67,7 @@ def open_catalog(config, need):
         config.data,
         patient_regex=config.patient_regex,
         skip_unreadable=config.skip_unreadable,
-        window=config.window_range,
-        nifti_slice=config.nifti_slice,
+        reader=ImageReader.of(config),
         need=need,
     )
     for warning in catalog.warnings:
@@ -80,8 +80,7 @@ def load_catalog(
     *,
     patient_regex="",
     skip_unreadable=False,
-    window=None,
-    nifti_slice=-1,
+    reader=DEFAULT_READER,
     need="train",
     progress=True,
 ):
@@ -92,8 +91,7 @@ def load_catalog(
         patient_regex: its first group (else the whole match), searched in a file's path relative
             to the data, is the patient of a real image whose manifest names none.
         skip_unreadable: leave out what cannot be read instead of stopping.
-        window: (center, width) of DICOM and NIfTI intensities, or None.
-        nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+        reader: reads the images.
         need: "train" (used, not used and generated images) or "predict" (unknown and generated).
         progress: show a progress bar on stderr.
 
@@ -116,11 +114,7 @@ def load_catalog(
     check_names(frame)
     frame, notes = assign_patients(frame, patient_regex)
     frame, unreadable, lost = with_contents(
-        frame,
-        skip_unreadable=skip_unreadable,
-        window=window,
-        nifti_slice=nifti_slice,
-        progress=progress,
+        frame, skip_unreadable=skip_unreadable, reader=reader, progress=progress
     )
     notes += lost
     if len(unreadable):
@@ -198,13 +192,13 @@ def _first_group(pattern, text):
 
 
 def with_contents(
-    frame, *, skip_unreadable=False, window=None, nifti_slice=-1, progress=True, flags="--data"
+    frame, *, skip_unreadable=False, reader=DEFAULT_READER, progress=True, flags="--data"
 ):
     """Reads the files of `frame` and adds what `read_all` finds in them.
 
     Args:
         frame: DataFrame with path.
-        skip_unreadable, window, nifti_slice, progress: as in `load_catalog`.
+        skip_unreadable, reader, progress: as in `load_catalog`.
         flags: where the files come from, for the message.
 
     Returns:
@@ -214,7 +208,7 @@ def with_contents(
     Raises:
         UserError: names all files that cannot be read, unless `skip_unreadable`.
     """
-    read = read_all(frame.path, window=window, nifti_slice=nifti_slice, progress=progress)
+    read = read_all(frame.path, reader=reader, progress=progress)
     frame = pd.concat([frame.reset_index(drop=True), read], axis=1)
     failed = frame.reason != ""
     unreadable = frame.loc[failed, ["path", "reason"]].reset_index(drop=True)
@@ -228,7 +222,7 @@ def with_contents(
     return frame[~failed].drop(columns="reason").reset_index(drop=True), unreadable, notes
 
 
-def read_all(paths, *, window=None, nifti_slice=-1, progress=True):
+def read_all(paths, *, reader=DEFAULT_READER, progress=True):
     """Reads every file once; returns a frame with digest, fast, height, width, reason.
 
     The reason is empty where the file could be read.
@@ -239,7 +233,7 @@ def read_all(paths, *, window=None, nifti_slice=-1, progress=True):
         try:
             path.encode("utf-8")
             data = images.read_bytes(path)
-            pixels = images.decode(data, window=window, nifti_slice=nifti_slice)
+            pixels = reader.decode(data)
         except images.ImageError as error:
             return {**row, "reason": str(error)}
         except UnicodeEncodeError:

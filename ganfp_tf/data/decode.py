@@ -6,12 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from ganfp_tf.data import images
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 
 
-def decode_encoded(encoded):
+def decode_encoded(encoded: tf.Tensor) -> tf.Tensor:
     """PNG or JPEG bytes -> (H, W, 3) float32 in [0, 255], in graph.
 
-    Agrees with `images.decode` on the files that `images.is_fast` names.
+    Agrees with `ImageReader.decode` on the files that `images.is_fast` names.
     """
     return tf.cond(
         tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
@@ -35,15 +36,16 @@ def _decode_png(encoded):
     )
 
 
-def load_image(path, fast, *, window=None, nifti_slice=-1):
+def load_image(
+    path: tf.Tensor, fast: tf.Tensor | bool, reader: ImageReader = DEFAULT_READER
+) -> tf.Tensor:
     """Reads one image, in graph where it can be.
 
     Args:
         path: scalar string tensor.
         fast: scalar bool tensor, the catalog's column of that name; or True: no way through Python
             is built, which spares time where every image is fast.
-        window: (center, width) for DICOM and NIfTI, or None.
-        nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+        reader: reads what is not fast.
 
     Returns:
         (H, W, 3) float32 in [0, 255], static shape (None, None, 3).
@@ -57,7 +59,7 @@ def load_image(path, fast, *, window=None, nifti_slice=-1):
         # Eagerly the path arrives as an array of no dimensions, in graph as bytes.
         name = os.fsdecode(name.item() if isinstance(name, np.ndarray) else name)
         try:
-            return images.read_image(name, window=window, nifti_slice=nifti_slice)
+            return reader.read(name)
         except images.ImageError as error:
             raise images.ImageError(f"{name}: {error}") from error
 
@@ -74,7 +76,7 @@ def load_image(path, fast, *, window=None, nifti_slice=-1):
     return tf.ensure_shape(pixels, (None, None, 3))
 
 
-def resize(image, size):
+def resize(image: tf.Tensor | np.ndarray, size: int) -> tf.Tensor:
     """(H, W, 3) or (B, H, W, 3) -> (size, size, 3) or (B, size, size, 3) float32 in [0, 255].
 
     Bilinear with antialiasing; the aspect ratio is not kept.

@@ -1,16 +1,23 @@
 """Images through the backbone into the embedding store."""
 
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import progress as bars
 from ganfp_tf.data import decode, embeddings
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 
 
-def image_dataset(frame, size, *, window=None, nifti_slice=-1):
+def image_dataset(
+    frame: pd.DataFrame, size: int, reader: ImageReader = DEFAULT_READER
+) -> tf.data.Dataset:
     """Decoded images of a Catalog frame, in its order: `(size, size, 3)` float32 in [0, 255]."""
 
     def load(path, fast=True):
-        image = decode.load_image(path, fast, window=window, nifti_slice=nifti_slice)
+        image = decode.load_image(path, fast, reader)
         return decode.resize(image, size)
 
     paths = tf.constant(list(frame["path"]), tf.string)
@@ -22,7 +29,16 @@ def image_dataset(frame, size, *, window=None, nifti_slice=-1):
     )
 
 
-def fill(store, frame, encode, *, size, batch, window=None, nifti_slice=-1, progress=True):
+def fill(
+    store: embeddings.Store,
+    frame: pd.DataFrame,
+    encode: Callable[[tf.Tensor], np.ndarray],
+    *,
+    size: int,
+    batch: int,
+    reader: ImageReader = DEFAULT_READER,
+    progress: bool = True,
+) -> int:
     """Brings every image of `frame` into `store`; what is there already is not computed again.
 
     Args:
@@ -31,7 +47,7 @@ def fill(store, frame, encode, *, size, batch, window=None, nifti_slice=-1, prog
         encode: `(batch, size, size, 3)` float32 in [0, 255] -> `(batch, tokens, channels)` array.
         size: side of the images, in pixels.
         batch: images passed to `encode` at once.
-        window, nifti_slice: as in `images.read_image`.
+        reader: reads the images.
         progress: show a bar on stderr.
 
     Returns:
@@ -41,7 +57,7 @@ def fill(store, frame, encode, *, size, batch, window=None, nifti_slice=-1, prog
     todo = frame[frame["digest"].isin(wanted)].drop_duplicates("digest")
     if todo.empty:
         return 0
-    dataset = image_dataset(todo, size, window=window, nifti_slice=nifti_slice)
+    dataset = image_dataset(todo, size, reader)
     dataset = dataset.batch(batch).prefetch(tf.data.AUTOTUNE)
     digests, waiting, features = list(todo["digest"]), [], []
     with bars.bar(len(digests), "embedding", "image", progress) as bar:

@@ -4,6 +4,7 @@ The format is recognised by the content, never by the suffix alone: a PNG named 
 file named .png is refused.
 """
 
+import dataclasses
 import io
 import os
 import stat
@@ -13,10 +14,11 @@ import zlib
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ganfp_tf.config.data import DataSettings
 from ganfp_tf.data import formats
 from ganfp_tf.data.formats import ImageError
 
-__all__ = ["ImageError", "decode", "is_fast", "read_bytes", "read_image", "recognise"]
+__all__ = ["DEFAULT_READER", "ImageError", "ImageReader", "is_fast", "read_bytes", "recognise"]
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -40,27 +42,67 @@ _OTHERS = (
 )
 
 
-def read_image(path, *, window=None, nifti_slice=-1):
-    """Reads an image file.
+@dataclasses.dataclass(frozen=True)
+class ImageReader:
+    """Reads image files of every format, all of one data set in the same way.
 
-    Args:
-        path: PNG, JPEG, BMP, TIFF (first page), NPY, DICOM or NIfTI.
+    Attributes:
         window: (center, width) of DICOM and NIfTI intensities; None takes the file's own.
         nifti_slice: axial slice of a NIfTI volume; -1 is the middle one.
-
-    Returns:
-        (H, W, 3) float32 in [0, 255]. Palettes become their colours, 16 bits are divided by 257
-        (colour of 16 bits is reduced to its high byte), alpha is dropped without blending, and
-        CMYK is converted without a profile. The EXIF orientation of PNG and JPEG is not applied
-        (Pillow itself applies the orientation tag of TIFF).
-
-    Raises:
-        ImageError: the file cannot be read or is not a usable image.
     """
-    return decode(read_bytes(path), window=window, nifti_slice=nifti_slice)
+
+    window: tuple[float, float] | None = None
+    nifti_slice: int = -1
+
+    @classmethod
+    def of(cls, settings: DataSettings) -> "ImageReader":
+        """The reader of the settings --window and --nifti_slice."""
+        return cls(settings.window_range, settings.nifti_slice)
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """Reads an image file: PNG, JPEG, BMP, TIFF (first page), NPY, DICOM or NIfTI.
+
+        Returns:
+            (H, W, 3) float32 in [0, 255]. Palettes become their colours, 16 bits are divided by 257
+            (colour of 16 bits is reduced to its high byte), alpha is dropped without blending, and
+            CMYK is converted without a profile. The EXIF orientation of PNG and JPEG is not applied
+            (Pillow itself applies the orientation tag of TIFF).
+
+        Raises:
+            ImageError: the file cannot be read or is not a usable image.
+        """
+        return self.decode(read_bytes(path))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """The bytes of a file -> (H, W, 3) float32 in [0, 255]; as `read`."""
+        kind = recognise(data)
+        if kind is None:
+            raise ImageError(_describe(data))
+        try:
+            if kind == "NPY":
+                pixels = formats.read_npy(data)
+            elif kind == "DICOM":
+                pixels = formats.read_dicom(data, self.window)
+            elif kind == "NIfTI":
+                pixels = formats.read_nifti(data, self.window, self.nifti_slice)
+            else:
+                pixels = _read_pillow(data, kind)
+        except ImageError:
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(f"cannot be read as {kind}: its header is damaged") from error
+        # Libraries answer damaged files with almost any exception, struct.error to RecursionError.
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise ImageError(f"cannot be read as {kind}: {lines[0][:160]}") from error
+        formats.check_size(*pixels.shape[:2])
+        return pixels
 
 
-def read_bytes(path):
+DEFAULT_READER = ImageReader()
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
     """Reads a regular file of at most `formats.MAX_BYTES` bytes; raises `ImageError`."""
     try:
         found = os.stat(path)
@@ -83,33 +125,7 @@ def read_bytes(path):
         raise ImageError(f"not a file name: {error}") from error
 
 
-def decode(data, *, window=None, nifti_slice=-1):
-    """The bytes of a file -> (H, W, 3) float32 in [0, 255]; arguments as in `read_image`."""
-    kind = recognise(data)
-    if kind is None:
-        raise ImageError(_describe(data))
-    try:
-        if kind == "NPY":
-            pixels = formats.read_npy(data)
-        elif kind == "DICOM":
-            pixels = formats.read_dicom(data, window)
-        elif kind == "NIfTI":
-            pixels = formats.read_nifti(data, window, nifti_slice)
-        else:
-            pixels = _read_pillow(data, kind)
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"cannot be read as {kind}: its header is damaged") from error
-    # Libraries answer damaged files with almost any exception, struct.error to RecursionError.
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ImageError(f"cannot be read as {kind}: {lines[0][:160]}") from error
-    formats.check_size(*pixels.shape[:2])
-    return pixels
-
-
-def recognise(data):
+def recognise(data: bytes) -> str | None:
     """Names the format of a file's bytes: PNG, JPEG, BMP, TIFF, NPY, DICOM, NIfTI or None."""
     for magic, kind in _MAGIC:
         if data.startswith(magic):
@@ -127,8 +143,8 @@ def recognise(data):
     return None
 
 
-def is_fast(source):
-    """Whether `decode.decode_encoded` gives the pixels of `read_image`.
+def is_fast(source: str | os.PathLike | bytes) -> bool:
+    """Whether `decode.decode_encoded` gives the pixels of `ImageReader.read`.
 
     Args:
         source: a path, or the bytes of a whole file.

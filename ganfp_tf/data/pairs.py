@@ -13,9 +13,11 @@ b scores all its R x G pairs.
 import zlib
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf.data import decode
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 
 
 def steps(first=0):
@@ -188,24 +190,22 @@ def _held(features, memory):
 class FileInput:
     """Images decoded in the graph, for a backbone that is trained itself."""
 
-    def __init__(self, frame, size, *, window=None, nifti_slice=-1):
+    def __init__(
+        self, frame: pd.DataFrame, size: int, reader: ImageReader = DEFAULT_READER
+    ) -> None:
         self.paths = tf.constant(list(frame["path"]), tf.string)
         self.fast = None
         if not all(frame["fast"]):
             self.fast = tf.constant(list(frame["fast"]), tf.bool)
         self.shape = (size, size, 3)
-        self.window, self.nifti_slice = window, nifti_slice
+        self.reader = reader
 
     def look_up(self, indices):
         """`(B, N)` indices -> `(B, N, size, size, 3)` float32 in [0, 255]."""
 
         def load(index):
-            image = decode.load_image(
-                self.paths[index],
-                self.fast is None or self.fast[index],
-                window=self.window,
-                nifti_slice=self.nifti_slice,
-            )
+            fast = self.fast is None or self.fast[index]
+            image = decode.load_image(self.paths[index], fast, self.reader)
             return decode.resize(image, self.shape[0])
 
         flat = tf.reshape(indices, [-1])

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ganfp_tf.data import images
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 from ganfp_tf.errors import UserError
 
 
@@ -20,14 +21,12 @@ class PixelStore:
     Attributes:
         side: images are resized to side x side pixels: by area where they shrink (each pixel the
             mean of what it covers), else bilinearly. Proportions are not kept.
-        window: (center, width) of DICOM and NIfTI intensities, or None.
-        nifti_slice: axial slice of NIfTI volumes; -1 is the middle one.
+        reader: reads the images.
         folder: where spaces that train a network keep it, interrupted or done; None: nowhere.
     """
 
     side: int = 64
-    window: tuple[float, float] | None = None
-    nifti_slice: int = -1
+    reader: ImageReader = DEFAULT_READER
     folder: str | None = None
     _rows: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
     _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
@@ -74,7 +73,7 @@ class PixelStore:
     def _read(self, path, digest):
         try:
             data = images.read_bytes(path)
-            pixels = images.decode(data, window=self.window, nifti_slice=self.nifti_slice)
+            pixels = self.reader.decode(data)
         except images.ImageError as error:
             raise UserError(f"{path} cannot be read: {error}.") from error
         # Under the wrong digest it would be taken for another image ever after.

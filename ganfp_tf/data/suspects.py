@@ -7,6 +7,7 @@ import pandas as pd
 from ganfp_tf.data.catalog import Catalog, assign_patients, with_contents
 from ganfp_tf.data.checks import check_suspects
 from ganfp_tf.data.folders import list_images
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.layouts import natural_key
 
 GENERATED, REFERENCE, SIBLING, SUSPECT = "generated", "reference", "sibling", "suspect"
@@ -43,8 +44,7 @@ def open_suspects(config):
     frame, unreadable, lost = with_contents(
         frame,
         skip_unreadable=config.skip_unreadable,
-        window=config.window_range,
-        nifti_slice=config.nifti_slice,
+        reader=ImageReader.of(config),
         flags=", ".join(FLAGS[group] for group in given),
     )
     frame = _with_siblings(frame)
@@ -107,8 +107,7 @@ def open_generated(data, config, flag):
     frame, _, notes = with_contents(
         frame.assign(part="", patient=""),
         skip_unreadable=config.skip_unreadable,
-        window=config.window_range,
-        nifti_slice=config.nifti_slice,
+        reader=ImageReader.of(config),
         flags=flag,
     )
     for note in notes:

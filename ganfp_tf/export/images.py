@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data import encode
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.split import split_of
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
@@ -70,7 +71,5 @@ def _decoded(frame, config):
             ) from error
         if not same:
             raise UserError(f"{path} has changed since the run was trained. Train anew.")
-    images = encode.image_dataset(
-        frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
-    )
+    images = encode.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
     return np.concatenate([batch.numpy() for batch in images.batch(BATCH)])

@@ -13,6 +13,7 @@ from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.cross_fitting import FOLDS, cross_fitted_scores
@@ -122,9 +123,7 @@ class _Images:
 
     def __init__(self, config, networks):
         self.config = config
-        self.store = PixelStore(
-            window=config.window_range, nifti_slice=config.nifti_slice, folder=str(networks)
-        )
+        self.store = PixelStore(reader=ImageReader.of(config), folder=str(networks))
 
     @functools.cached_property
     def frame(self):

@@ -8,6 +8,7 @@ import pandas as pd
 from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.data import embeddings, encode, pairs
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.runtime import prepare_runtime
@@ -48,19 +49,13 @@ class Material:
         if self.config.trains_on_tokens:
             return pairs.StoredInput(self.view(rows), self.config.memory_bytes // 2)
         return pairs.FileInput(
-            self.frame.iloc[rows],
-            self.config.image_size,
-            window=self.config.window_range,
-            nifti_slice=self.config.nifti_slice,
+            self.frame.iloc[rows], self.config.image_size, reader=ImageReader.of(self.config)
         )
 
     def images(self, rows):
         """Dataset of the decoded images of `rows`: `(size, size, 3)` float32 in [0, 255]."""
         return encode.image_dataset(
-            self.frame.iloc[rows],
-            self.config.image_size,
-            window=self.config.window_range,
-            nifti_slice=self.config.nifti_slice,
+            self.frame.iloc[rows], self.config.image_size, reader=ImageReader.of(self.config)
         )
 
     def tokens(self, networks, rows):
@@ -125,8 +120,7 @@ def open_material(frame, backbone, report, config, check=None):
         compiled(backbone),
         size=config.image_size,
         batch=config.embed_batch,
-        window=config.window_range,
-        nifti_slice=config.nifti_slice,
+        reader=ImageReader.of(config),
     )
     features = store.view(frame["digest"])
     return Material(frame, features, features.pooled(), config), computed

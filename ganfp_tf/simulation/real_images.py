@@ -100,9 +100,7 @@ def _folder(root):
 def _read(path, size, config):
     """The square, or in words why there is none."""
     try:
-        pixels = images.read_image(
-            path, window=config.window_range, nifti_slice=config.nifti_slice
-        ).mean(axis=2)
+        pixels = images.ImageReader.of(config).read(path).mean(axis=2)
     except images.ImageError as error:
         return str(error)
     side = min(pixels.shape)

@@ -10,6 +10,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
 from ganfp_tf.data import embeddings
 from ganfp_tf.data import encode as embed
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.images import Material, make_backbone
@@ -141,8 +142,7 @@ def stored(frame, folder, encode, backbone, config):
         encode,
         size=config.image_size,
         batch=config.embed_batch,
-        window=config.window_range,
-        nifti_slice=config.nifti_slice,
+        reader=ImageReader.of(config),
         progress=False,
     )
     features = store.view(frame["digest"])
@@ -157,9 +157,7 @@ def repeated(frame, count):
 
 def dataset(frame, config):
     """The decoded images of `frame`, as a run reads them."""
-    return embed.image_dataset(
-        frame, config.image_size, window=config.window_range, nifti_slice=config.nifti_slice
-    )
+    return embed.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
 
 
 def _evenly(frame, count):

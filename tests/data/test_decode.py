@@ -1,4 +1,4 @@
-"""The graph path and read_image must agree, or a model sees other pixels than were checked."""
+"""The graph path and the reader must agree, or a model sees other pixels than were checked."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from PIL import Image
 
 from ganfp_tf.data import decode, images
 from ganfp_tf.data import encode as embed
+from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 from tests.data.test_images import GRAY, encode, raw_png
 from tests.helpers.broken_inputs import dicom_bytes, npy_bytes, png_bytes
 
@@ -73,14 +74,14 @@ JPEG = {
 def test_png_agrees(kind):
     assert images.is_fast(PNG[kind])
     got = decode.decode_encoded(tf.constant(PNG[kind])).numpy()
-    np.testing.assert_allclose(got, images.decode(PNG[kind]), atol=0.01)
+    np.testing.assert_allclose(got, DEFAULT_READER.decode(PNG[kind]), atol=0.01)
 
 
 @pytest.mark.parametrize("kind", JPEG)
 def test_jpeg_agrees(kind):
     assert images.is_fast(JPEG[kind])
     got = decode.decode_encoded(tf.constant(JPEG[kind])).numpy()
-    np.testing.assert_allclose(got, images.decode(JPEG[kind]), atol=1)
+    np.testing.assert_allclose(got, DEFAULT_READER.decode(JPEG[kind]), atol=1)
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -88,7 +89,7 @@ def test_png_of_16_bit_colour(alpha):
     data, expected = png16_rgb(alpha)
     got = decode.decode_encoded(tf.constant(data)).numpy()
     np.testing.assert_allclose(got, expected, atol=1e-3)
-    np.testing.assert_allclose(got, images.decode(data), atol=1)
+    np.testing.assert_allclose(got, DEFAULT_READER.decode(data), atol=1)
 
 
 def test_load_image_in_a_dataset(tmp_path):
@@ -104,11 +105,12 @@ def test_load_image_in_a_dataset(tmp_path):
     fast = [images.is_fast(data) for data in files.values()]
     assert fast == [True, True, False, False]
     dataset = tf.data.Dataset.from_tensor_slices((paths, fast)).map(
-        lambda path, fast: decode.load_image(path, fast, window=(100, 200)), num_parallel_calls=2
+        lambda path, fast: decode.load_image(path, fast, ImageReader(window=(100, 200))),
+        num_parallel_calls=2,
     )
     assert dataset.element_spec.shape.as_list() == [None, None, 3]
     for got, path in zip(dataset, paths, strict=True):
-        expected = images.read_image(path, window=(100, 200))
+        expected = ImageReader(window=(100, 200)).read(path)
         np.testing.assert_allclose(got, expected, atol=1)
 
 
@@ -132,7 +134,7 @@ def test_no_way_through_python_is_built_where_all_are_fast(tmp_path):
     # One that keeps a state would be run for one image after another under op determinism.
     assert "PyFuncStateless" in operations(mixed)
     assert "PyFunc" not in operations(mixed)
-    np.testing.assert_allclose(list(mixed)[2], decode.resize(images.read_image(paths[2]), 8))
+    np.testing.assert_allclose(list(mixed)[2], decode.resize(DEFAULT_READER.read(paths[2]), 8))
 
 
 def test_load_image_names_a_file_that_went_bad(tmp_path):

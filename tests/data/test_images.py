@@ -13,6 +13,7 @@ from pydicom.uid import JPEGLSLossless
 
 from ganfp_tf.data import formats, images
 from ganfp_tf.data.formats import ImageError
+from ganfp_tf.data.images import DEFAULT_READER
 from tests.helpers.broken_inputs import bomb_bytes, dicom_bytes, nifti_bytes, npy_bytes, png_bytes
 
 RNG = np.random.default_rng(7)
@@ -57,7 +58,7 @@ def raw_png(samples, depth, color, palette=None, interlaced=False):
 
 
 def expect(data, expected, **options):
-    pixels = images.decode(data, **options)
+    pixels = images.ImageReader(**options).decode(data)
     expected = np.asarray(expected, np.float64)
     if expected.ndim == 2:
         expected = np.repeat(expected[..., None], 3, axis=2)
@@ -113,19 +114,21 @@ def test_tiff_where_white_is_zero_is_inverted_at_16_bits():
 
 def test_float_tiff_outside_its_range_is_refused():
     with pytest.raises(ImageError, match="float32 values from -1000 to 0: expected uint8"):
-        images.decode(encode(Image.fromarray(np.linspace(-1000, 0, 81).reshape(9, 9)), "TIFF"))
+        DEFAULT_READER.decode(
+            encode(Image.fromarray(np.linspace(-1000, 0, 81).reshape(9, 9)), "TIFF")
+        )
 
 
 def test_jpeg_agrees_with_pillow():
     data = encode(Image.fromarray(RGB), "JPEG")
     expect(data, np.asarray(Image.open(io.BytesIO(data))))
     data = encode(Image.fromarray(GRAY), "JPEG", quality=100)
-    np.testing.assert_allclose(images.decode(data)[..., 1], GRAY, atol=3)
+    np.testing.assert_allclose(DEFAULT_READER.decode(data)[..., 1], GRAY, atol=3)
 
 
 def test_cmyk_jpeg_is_converted():
     flat = np.full((16, 16, 4), (0, 255, 255, 0), np.uint8)  # magenta and yellow: red
-    pixels = images.decode(encode(Image.fromarray(flat, "CMYK"), "JPEG", quality=95))
+    pixels = DEFAULT_READER.decode(encode(Image.fromarray(flat, "CMYK"), "JPEG", quality=95))
     np.testing.assert_allclose(pixels[4, 4], (255, 0, 0), atol=4)
 
 
@@ -150,7 +153,7 @@ def test_npy(array, expected):
 def test_npy_header_with_an_absurd_shape_is_refused_before_memory_is_asked_for():
     data = npy_bytes(GRAY)
     with pytest.raises(ImageError, match="64 megapixels"):
-        images.decode(data.replace(b"(12, 16), }           ", b"(999999, 999999), }   "))
+        DEFAULT_READER.decode(data.replace(b"(12, 16), }           ", b"(999999, 999999), }   "))
 
 
 def test_window_is_the_linear_function_of_dicom():
@@ -233,7 +236,7 @@ def test_dicom_that_cannot_be_decompressed_says_so():
     encapsulated = pydicom.encaps.encapsulate([b"\xff\xd8" + bytes(38)])
     data = dicom_bytes(CT, syntax=JPEGLSLossless, PixelData=encapsulated)
     with pytest.raises(ImageError, match="cannot be decompressed \\(JPEG-LS Lossless"):
-        images.decode(data)
+        DEFAULT_READER.decode(data)
 
 
 VOLUME = RNG.integers(0, 999, (10, 12, 5)).astype(np.int16)
@@ -255,7 +258,7 @@ def test_nifti_slices_and_window():
 def test_nifti_corner_is_where_a_radiologist_expects_it():
     volume = np.zeros((8, 10, 3), np.int16)
     volume[7, 9, 1] = 100  # RAS: the largest x is rightmost, the largest y frontmost
-    pixels = images.decode(nifti_bytes(volume))
+    pixels = DEFAULT_READER.decode(nifti_bytes(volume))
     assert pixels.shape == (10, 8, 3)
     assert pixels[0, 0, 0] == 255
     assert pixels.sum() == 3 * 255
@@ -286,7 +289,7 @@ def test_values_beyond_the_range_of_numbers_are_refused():
     volume = np.full((9, 9, 3), -1.7e308)
     volume[0] = 1.7e308
     with pytest.raises(ImageError, match="NaN or infinite"):
-        images.decode(nifti_bytes(volume))
+        DEFAULT_READER.decode(nifti_bytes(volume))
 
 
 def test_constant_images_are_allowed():
@@ -297,13 +300,13 @@ def test_constant_images_are_allowed():
 @pytest.mark.parametrize(("width", "height"), [(7, 9), (9, 7), (73, 9), (9, 73)])
 def test_sizes_that_are_refused(width, height):
     with pytest.raises(ImageError, match=f"{width}x{height} pixels"):
-        images.decode(png_bytes(0, (width, height)))
+        DEFAULT_READER.decode(png_bytes(0, (width, height)))
     with pytest.raises(ImageError, match=f"{width}x{height} pixels"):
-        images.decode(npy_bytes(np.zeros((height, width), np.uint8)))
+        DEFAULT_READER.decode(npy_bytes(np.zeros((height, width), np.uint8)))
 
 
 def test_sizes_at_the_limit_are_read():
-    assert images.decode(png_bytes(0, (64, 8))).shape == (8, 64, 3)
+    assert DEFAULT_READER.decode(png_bytes(0, (64, 8))).shape == (8, 64, 3)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
@@ -313,9 +316,9 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(Image.Image, "load", refuse)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
     with pytest.raises(ImageError, match="64 megapixels"):
-        images.decode(bomb_bytes(9000, 9000))
+        DEFAULT_READER.decode(bomb_bytes(9000, 9000))
     with pytest.raises(ImageError, match="decompression bomb"):
-        images.decode(bomb_bytes())
+        DEFAULT_READER.decode(bomb_bytes())
 
 
 def test_a_gzip_bomb_is_refused():
@@ -326,13 +329,13 @@ def test_a_gzip_bomb_is_refused():
 def test_the_suffix_does_not_matter(tmp_path):
     (tmp_path / "x.jpg").write_bytes(png_bytes(3))
     np.testing.assert_array_equal(
-        images.read_image(tmp_path / "x.jpg"), images.decode(png_bytes(3))
+        DEFAULT_READER.read(tmp_path / "x.jpg"), DEFAULT_READER.decode(png_bytes(3))
     )
 
 
 def test_text_that_begins_like_a_bmp_is_text():
     with pytest.raises(ImageError, match="not an image: text"):
-        images.decode(b"BMI,path,role and so on")
+        DEFAULT_READER.decode(b"BMI,path,role and so on")
 
 
 def test_is_fast(tmp_path):
@@ -365,7 +368,7 @@ MAGIC = [data[:8] for data in VALID.values()] + [bytes(128) + b"DICM", b"\x08\0\
 
 def decodes_or_refuses(data):
     try:
-        pixels = images.decode(data)
+        pixels = DEFAULT_READER.decode(data)
     except ImageError as error:
         text = str(error)
         assert text

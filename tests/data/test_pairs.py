@@ -8,7 +8,8 @@ import scipy.stats
 import tensorflow as tf
 from PIL import Image
 
-from ganfp_tf.data import decode, embeddings, pairs
+from ganfp_tf.data import embeddings, pairs
+from ganfp_tf.data.images import ImageReader
 
 
 class Eagerly:
@@ -325,7 +326,7 @@ def test_file_input_leaves_python_out_for_png_and_jpeg(files, monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("read in Python")
 
-    monkeypatch.setattr(decode.images, "read_image", refuse)
+    monkeypatch.setattr(ImageReader, "read", refuse)
     indices = tf.constant([[0, 5, 2]], tf.int64)
     dataset = tf.data.Dataset.from_tensors(indices).map(pairs.FileInput(frame(paths), 8).look_up)
     np.testing.assert_allclose(

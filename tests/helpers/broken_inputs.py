@@ -17,6 +17,8 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from ganfp_tf.data.images import ImageReader
+
 BROKEN = []
 
 
@@ -229,7 +231,7 @@ def truncated_dicom(folder):
     return with_file(folder, "x.dcm", content[:-100]), "x.dcm: cannot be read as DICOM"
 
 
-@broken(nifti_slice=7)
+@broken(reader=ImageReader(nifti_slice=7))
 def nifti_slice_out_of_range(folder):
     content = nifti_bytes(np.zeros((9, 9, 5), np.int16))
     return with_file(folder, "x.nii", content), "slice 7 of a volume with slices 0 to 4"

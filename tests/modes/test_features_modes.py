@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ganfp_tf.config import Config
 from ganfp_tf.data import decode
-from ganfp_tf.data.images import read_image
+from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import networks
 from main import main
@@ -72,7 +72,10 @@ def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
     logits = networks.pair_logits(scorer, material, rows[0], rows[1][:, None])
     images = {
         role: np.stack(
-            [decode.resize(read_image(path), 32) for path in material.frame["path"].iloc[part]]
+            [
+                decode.resize(DEFAULT_READER.read(path), 32)
+                for path in material.frame["path"].iloc[part]
+            ]
         )
         for role, part in zip(("real", "generated"), rows, strict=True)
     }

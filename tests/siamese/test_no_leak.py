@@ -5,7 +5,7 @@ import pytest
 
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
-from ganfp_tf.data.images import read_image
+from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import training
@@ -44,7 +44,7 @@ def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
     if finetune == "none":
         seen_as = [batch[0] for batch in material.features.batches(1)]
     else:
-        seen_as = [read_image(path) for path in material.frame["path"]]
+        seen_as = [DEFAULT_READER.read(path) for path in material.frame["path"]]
     known = {array.astype("float32").tobytes(): i for i, array in enumerate(seen_as)}
     assert len(known) == len(material.frame)
 

@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 
+from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.neighbours.groups import Pool
@@ -42,7 +43,8 @@ class CopySpace:
             f.drop_duplicates("digest").sort_values("digest") for f in (real, generated)
         )
         seen = (contents(real), contents(generated), *Pool.of(real, real).groups.tolist())
-        read = (store.side, getattr(store, "window", None), getattr(store, "nifti_slice", -1))
+        reader = getattr(store, "reader", DEFAULT_READER)
+        read = (store.side, reader.window, reader.nifti_slice)
         key = ("copies", *dataclasses.astuple(self), *read, *seen)
         return store.keep(key, lambda: self._trained(real, generated, store, key))
 

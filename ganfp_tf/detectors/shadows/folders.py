@@ -9,6 +9,7 @@ import pandas as pd
 from ganfp_tf import files
 from ganfp_tf.data import layouts
 from ganfp_tf.data.catalog import assign_patients, describe_unreadable, read_all
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.errors import UserError
 
 SHADOW = re.compile(r"shadow_([0-9]+)")  # folders of --mode=simulate --shadows
@@ -212,7 +213,7 @@ def _generated(path, listed, config):
 
 def _with_digests(frame, config):
     """Adds digests; what cannot be read is refused, or left out with --skip_unreadable."""
-    read = read_all(frame["path"], window=config.window_range, nifti_slice=config.nifti_slice)
+    read = read_all(frame["path"], reader=ImageReader.of(config))
     failed = (read["reason"] != "").to_numpy()
     if failed.any() and not config.skip_unreadable:
         unreadable = pd.DataFrame({"path": frame["path"], "reason": read["reason"]})[failed]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data import decode
-from ganfp_tf.data.images import read_image
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.reports.render import plots
 from ganfp_tf.reports.render.tables import markdown_table
 from ganfp_tf.siamese import images as materials
@@ -75,7 +75,5 @@ def _evenly(rows, count=POINTS):
 
 
 def _thumbnail(material, row, side, config):
-    image = read_image(
-        material.frame["path"].iloc[row], window=config.window_range, nifti_slice=config.nifti_slice
-    )
+    image = ImageReader.of(config).read(material.frame["path"].iloc[row])
     return np.round(decode.resize(image, side).numpy()).astype("uint8")
