@@ -42,7 +42,7 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes `value` to `path` as indented JSON, atomically; a non-finite number becomes null."""
     write_text(
-        path, json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        path, json.dumps(json_ready(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 
@@ -84,15 +84,16 @@ def _is_number(series):
     return series.dtype.kind in "biufc"
 
 
-def _finite(value):
+def json_ready(value):
+    """`value` as JSON has it: lists for tuples and arrays, None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [json_ready(item) for item in value]
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
     elif hasattr(value, "tolist"):
-        return _finite(value.tolist())
+        return json_ready(value.tolist())
     if isinstance(value, float) and value - value != 0.0:
         return None
     return value

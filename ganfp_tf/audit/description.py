@@ -1,4 +1,4 @@
-"""What was audited, and which images look used most: the parts of audit.json that are lists."""
+"""What was audited, and which images look used most."""
 
 import hashlib
 
@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import demo
+from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.parts import DataResult, NearImage, Neighbour, Question, RiskyImage, Side
 from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.data import images as reader
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
@@ -35,45 +37,45 @@ LOST = {
 }
 
 
-def names_of(kind):
+def names_of(kind: str) -> dict[str, str]:
     """What the groups are called, group -> name."""
     if kind == "labelled":
         return {SUSPECT: "used images", REFERENCE: "images not used", SIBLING: "siblings"}
     return {SUSPECT: "suspects", REFERENCE: "reference", SIBLING: "siblings"}
 
 
-def source(config):
-    """What --data says; empty for the demo data, which is where the package lies."""
-    return "" if config.data == str(demo.FOLDER) else config.data
+def source(data: str) -> str:
+    """What --data says; empty for the demo data, which lie inside the package."""
+    return "" if data == str(demo.FOLDER) else data
 
 
-def question(case):
-    """The part `question` of audit.json."""
+def question(case: Case) -> Question:
+    """Who is suspected, against whom, and what cannot be said."""
     names = names_of(case.kind)
 
     def part(group):
         frame = case.group(group)
         if frame.empty:
             return None
-        return {"images": len(frame), "patients": frame["patient"].nunique(), "name": names[group]}
+        return Side(len(frame), frame["patient"].nunique(), names[group])
 
-    return {
-        "kind": case.kind,
-        "data": source(case.config),
-        "suspects": part(SUSPECT),
-        "reference": part(REFERENCE),
-        "generated": len(case.generated),
-        "lost": list(LOST[case.kind]),
-    }
+    return Question(
+        kind=case.kind,
+        data=source(case.config.data),
+        suspects=part(SUSPECT),
+        reference=part(REFERENCE),
+        generated=len(case.generated),
+        lost=LOST[case.kind],
+    )
 
 
-def data(case):
-    """The part `data` of audit.json."""
+def data(case: Case) -> DataResult:
+    """The images of the audit: counts, sizes, digests and what is odd about them."""
     names = names_of(case.kind)
     groups = {names[group]: case.group(group) for group in (SUSPECT, REFERENCE, SIBLING)}
     groups = {name: frame for name, frame in groups.items() if len(frame)}
-    counts = [[name, len(frame), frame["patient"].nunique()] for name, frame in groups.items()]
-    counts.append(["generated images", len(case.generated), None])
+    counts = [(name, len(frame), frame["patient"].nunique()) for name, frame in groups.items()]
+    counts.append(("generated images", len(case.generated), None))
     groups["generated images"] = case.generated
     frame = case.catalog.frame
     sizes = (frame["width"].astype(str) + "x" + frame["height"].astype(str)).value_counts()
@@ -87,17 +89,18 @@ def data(case):
     if verbatim:
         real = "is a real one" if verbatim == 1 else "are real ones"
         doubled.append(f"{_counted(verbatim, 'generated file')} {real}, byte by byte.")
-    return {
-        "counts": counts,
-        "sizes": [[size, int(count)] for size, count in sizes.items()],
-        "duplicates": doubled,
-        "warnings": list(case.catalog.warnings),
-        "unreadable": case.catalog.unreadable[["path", "reason"]].to_numpy().tolist(),
-        "digests": [[name, _digest(rows)] for name, rows in groups.items()],
-    }
+    unreadable = case.catalog.unreadable
+    return DataResult(
+        counts=tuple(counts),
+        sizes=tuple((size, int(count)) for size, count in sizes.items()),
+        duplicates=tuple(doubled),
+        warnings=tuple(case.catalog.warnings),
+        unreadable=tuple(zip(unreadable["path"], unreadable["reason"], strict=True)),
+        digests=tuple((name, _digest(rows)) for name, rows in groups.items()),
+    )
 
 
-def best_matches(case, images):
+def best_matches(case: Case, images: pd.DataFrame) -> pd.DataFrame:
     """The name and the distance of the generated image nearest to each: two columns."""
     vectors = PIXELS.fit(case.real, case.generated, case.store)
     made = vectors.generated(case.generated)
@@ -109,8 +112,8 @@ def best_matches(case, images):
     return pd.DataFrame({"best_match": names, "best_distance": distance}, index=images.index)
 
 
-def riskiest(case, images):
-    """The suspects with the highest scores, as `gallery.Entry`, the highest first.
+def riskiest(case: Case, images: pd.DataFrame) -> list[Entry]:
+    """The suspects with the highest scores, the highest first.
 
     Distances are root mean squares of gray values from 0 to 1. The real neighbour is the image of
     another patient whose distance is nearest to that of the first generated one: what that distance
@@ -148,27 +151,22 @@ def riskiest(case, images):
     return entries
 
 
-def riskiest_rows(entries, kind):
-    """The part `riskiest` of audit.json."""
-    rows = []
-    for entry in entries:
-        neighbour = entry.neighbour
-        rows.append(
-            {
-                "name": entry.name,
-                "patient": entry.patient,
-                "group": names_of(kind)[SUSPECT],
-                "score": entry.score,
-                "p": entry.p,
-                "q": entry.q,
-                "flagged": entry.flagged,
-                "generated": [{"name": n, "distance": d} for n, d, _ in entry.generated],
-                "neighbour": None
-                if neighbour is None
-                else dict(zip(("name", "patient", "distance"), neighbour, strict=False)),
-            }
+def riskiest_rows(entries: list[Entry], kind: str) -> tuple[RiskyImage, ...]:
+    """The same without their pixels."""
+    return tuple(
+        RiskyImage(
+            name=entry.name,
+            patient=entry.patient,
+            group=names_of(kind)[SUSPECT],
+            score=entry.score,
+            p=entry.p,
+            q=entry.q,
+            flagged=entry.flagged,
+            generated=tuple(NearImage(name, distance) for name, distance, _ in entry.generated),
+            neighbour=entry.neighbour and Neighbour(*entry.neighbour[:3]),
         )
-    return rows
+        for entry in entries
+    )
 
 
 def _neighbour(case, row, distances, wanted):

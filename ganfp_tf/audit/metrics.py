@@ -1,10 +1,26 @@
-"""What the scores of an audit show: the parts of audit.json that are figures."""
+"""What the scores of an audit show: the parts of its result that are numbers."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.measure import Measured
+from ganfp_tf.audit.parts import (
+    DetectorResult,
+    Difference,
+    EpsilonResult,
+    Estimate,
+    ImageResult,
+    LowRate,
+    PatientResult,
+    PowerResult,
+    SetResult,
+    ShareResult,
+    SiblingResult,
+)
 from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.detectors import registry
@@ -25,42 +41,43 @@ CURVE = np.round(np.arange(0.50, 0.96, 0.01), 2)  # true AUC for which the power
 STACKS = ("mean", "stack")  # the ends of names that are no single attack
 
 
-def detector_rows(case, measured):
-    """The list `detectors` of audit.json."""
+def detector_results(case: Case, measured: list[Measured]) -> tuple[DetectorResult, ...]:
+    """One row a detector, in the order of `measured`."""
     best = _best_classical(case, measured)
-    rows = []
-    for each in measured:
-        row = {
-            "name": each.name,
-            "title": each.title,
-            "primary": each.name == case.primary,
-            "control": each.control,
-            "network": each.network,
-            "uses_labels": each.uses_labels,
-            "seconds": each.seconds,
-            "peak_bytes": each.peak_bytes,
-            "auc": None,
-            "p": None,
-            "tpr": None,
-            "less_best": None,
-            **dict.fromkeys(FIGURES),
-        }
-        if case.kind != "suspects":
-            evaluation = evaluate_frame(each.scores, case.config, strata="split_id").to_dict()
-            row |= {
-                "auc": evaluation["metrics"]["auc_within"],
-                "p": _known(permuted_p(each.scores, case.config)),
-            }
-            if case.labelled:
-                row |= {name: evaluation["metrics"][name] for name in FIGURES}
-                row["tpr"] = _low_rates(each.scores, case.config)
-            if best and each.name != best.name:
-                row["less_best"] = _less(each, best, case.config)
-        rows.append(row)
-    return rows
+    return tuple(_detector_result(case, each, best) for each in measured)
 
 
-def judged_images(case, scores):
+def _detector_result(case, each, best):
+    result = DetectorResult(
+        name=each.name,
+        title=each.title,
+        primary=each.name == case.primary,
+        control=each.control,
+        network=each.network,
+        uses_labels=each.uses_labels,
+        seconds=each.seconds,
+        peak_bytes=each.peak_bytes,
+    )
+    if case.kind == "suspects":
+        return result
+    evaluation = evaluate_frame(each.scores, case.config, strata="split_id")
+    result = dataclasses.replace(
+        result,
+        auc=_estimate(evaluation, "auc_within"),
+        p=_known(permuted_p(each.scores, case.config)),
+        less_best=_less(each, best, case.config) if best and each.name != best.name else None,
+    )
+    if not case.labelled:
+        return result
+    of_decisions = {name: _estimate(evaluation, name) for name in FIGURES}
+    return dataclasses.replace(result, tpr=_low_rates(each.scores, case.config), **of_decisions)
+
+
+def _estimate(evaluation, name):
+    return Estimate(**evaluation.to_dict()["metrics"][name])
+
+
+def judged_images(case: Case, scores: pd.DataFrame) -> pd.DataFrame:
     """Scores with a p and an adjusted p for each image, the table behind scores.csv.
 
     A suspect's p is the share of the reference that scores at least as high, one added to both
@@ -110,8 +127,8 @@ def judged_images(case, scores):
     return own if case.labelled else own.assign(label=-1)
 
 
-def image_level(case, images):
-    """The part `images` of audit.json."""
+def image_level(case: Case, images: pd.DataFrame) -> ImageResult | None:
+    """How many suspects are flagged; `images` is what `judged_images` returned."""
     if case.kind == "suspects":
         return None
     tested = int((images["group"] == SUSPECT).sum())
@@ -132,18 +149,20 @@ def image_level(case, images):
             "too large for any image to be named at a false discovery rate of "
             f"{case.config.fdr:.0%}."
         )
-    return {
-        "tested": tested,
-        "flagged": int(images["flagged"].sum()),
-        "fdr": case.config.fdr,
-        "smallest_p": conformal.smallest_p(n0),
-        "resolvable": able,
-        "note": note,
-    }
+    return ImageResult(
+        tested=tested,
+        flagged=int(images["flagged"].sum()),
+        fdr=case.config.fdr,
+        smallest_p=conformal.smallest_p(n0),
+        resolvable=able,
+        note=note,
+    )
 
 
-def set_level(case, images):
-    """The parts `set` and `share` of audit.json."""
+def set_level(
+    case: Case, images: pd.DataFrame
+) -> tuple[SetResult, ShareResult] | tuple[None, None]:
+    """Suspects and reference as a whole, and the share of suspects that were used."""
     if case.kind == "suspects":
         return None, None
     suspects, reference = (images[images["group"] == g] for g in (SUSPECT, REFERENCE))
@@ -170,53 +189,48 @@ def set_level(case, images):
         seed=config.seed,
     )
     return (
-        {
-            **{
-                name: getattr(found, name)
-                for name in (
-                    "welch_t",
-                    "welch_df",
-                    "welch_p",
-                    "permutation_p",
-                    "permutations",
-                    "suspects",
-                    "reference",
-                )
-            },
-            "difference": {"value": found.difference, "low": found.low, "high": found.high},
-            "unit": "patient",
-        },
-        {
-            "value": share.value,
-            "low": share.low,
-            "high": share.high,
-            "method": share.method,
-            "note": "An estimate from below: used images that score no higher than unused ones "
+        SetResult(
+            welch_t=found.welch_t,
+            welch_df=found.welch_df,
+            welch_p=found.welch_p,
+            permutation_p=found.permutation_p,
+            permutations=found.permutations,
+            suspects=found.suspects,
+            reference=found.reference,
+            difference=Estimate(found.difference, found.low, found.high),
+            unit="patient",
+        ),
+        ShareResult(
+            value=share.value,
+            low=share.low,
+            high=share.high,
+            method=share.method,
+            note="An estimate from below: used images that score no higher than unused ones "
             "are not counted.",
-        },
+        ),
     )
 
 
-def patient_level(case, images):
-    """The part `patients` of audit.json: the mean of each patient's images."""
+def patient_level(case: Case, images: pd.DataFrame) -> PatientResult | None:
+    """Patients, by the mean of each patient's images."""
     if case.kind == "suspects":
         return None
     tested = images[images["group"] != SIBLING]
     sides = (tested["group"] == SUSPECT).astype(int)
     means = pooled(tested.assign(label=sides, split_id=tested["fold"]))
-    evaluation = evaluate_frame(means, case.config, strata="split_id").to_dict()
-    return {
-        "n": len(means),
-        "auc": evaluation["metrics"]["auc_within"],
-        "p": evaluation["permutation"]["auc_p"],
-        "pooling": "mean of a patient's images",
-        "kappa": evaluation["metrics"]["kappa"] if case.labelled else None,
-        "tpr": _low_rates(means, case.config) if case.labelled else None,
-    }
+    evaluation = evaluate_frame(means, case.config, strata="split_id")
+    return PatientResult(
+        n=len(means),
+        auc=_estimate(evaluation, "auc_within"),
+        p=_known(evaluation.permutation.auc_p),
+        pooling="mean of a patient's images",
+        kappa=_estimate(evaluation, "kappa") if case.labelled else None,
+        tpr=_low_rates(means, case.config) if case.labelled else None,
+    )
 
 
-def sibling_level(case, images):
-    """The part `siblings` of audit.json: unused images of suspected patients."""
+def sibling_level(case: Case, images: pd.DataFrame) -> SiblingResult | None:
+    """Unused images of suspected patients; None if there are none."""
     siblings = images[images["group"] == SIBLING]
     if siblings.empty:
         return None
@@ -224,48 +238,47 @@ def sibling_level(case, images):
     labels = (rows["group"] == SIBLING).astype(int)
     # Of one fold: siblings are scored by all folds together.
     frame = rows.assign(label=labels, decision=labels, split_id="all")
-    evaluation = evaluate_frame(frame, case.config).to_dict()
-    return {
-        "images": len(siblings),
-        "patients": siblings["patient"].nunique(),
-        "auc": evaluation["metrics"]["auc"],
-        "p": _known(permuted_p(frame, case.config)),
-        "note": "Images known to be unused of patients who are suspected, against those of other "
+    return SiblingResult(
+        images=len(siblings),
+        patients=siblings["patient"].nunique(),
+        auc=_estimate(evaluate_frame(frame, case.config), "auc"),
+        p=_known(permuted_p(frame, case.config)),
+        note="Images known to be unused of patients who are suspected, against those of other "
         "patients. Where they score higher, the generator gives away patients, not only images. "
         "They are in no other figure.",
-    }
+    )
 
 
-def power(case, images, auc):
-    """The part `power` of audit.json; auc: the primary detector's FIGURE."""
-    if case.kind == "suspects":
+def power(case: Case, images: pd.DataFrame, auc: Estimate | None) -> PowerResult | None:
+    """What these numbers of patients could have shown; auc: of the primary detector."""
+    if auc is None:
         return None
     tested = images[images["group"] != SIBLING]
     codes = pd.factorize(tested["patient"])[0]
     labels = majority_labels((tested["group"] == SUSPECT).to_numpy().astype(int), codes)
     used, unused = int(labels.sum()), int((1 - labels).sum())
-    curve = [[float(a), power_at(float(a), used, unused, ALPHA)] for a in CURVE]
+    curve = tuple((float(a), power_at(float(a), used, unused, ALPHA)) for a in CURVE)
     needed, seen = significant_auc(used, unused, ALPHA), detectable_auc(used, unused, ALPHA, POWER)
     found = "With so few patients no AUC could have been told from chance."
     if not math.isnan(seen):
         found = (
             f"With {used} and {unused} patients, a detector whose true AUC is {seen:.2f} would be "
-            f"found with probability {POWER:.0%}; measured was {auc['value']:.2f}."
+            f"found with probability {POWER:.0%}; measured was {auc.value:.2f}."
         )
-    return {
-        "significant_auc": needed,
-        "detectable_auc": seen,
-        "alpha": ALPHA,
-        "power": POWER,
-        "suspects": used,
-        "reference": unused,
-        "curve": curve,
-        "found": found,
-    }
+    return PowerResult(
+        significant_auc=needed,
+        detectable_auc=seen,
+        alpha=ALPHA,
+        power=POWER,
+        suspects=used,
+        reference=unused,
+        curve=curve,
+        found=found,
+    )
 
 
-def epsilon(case, images):
-    """The part `epsilon` of audit.json: decisions of patients, thresholds from other folds."""
+def epsilon(case: Case, images: pd.DataFrame) -> EpsilonResult | None:
+    """A lower bound from decisions on patients, with thresholds from other folds."""
     if not case.labelled:
         return None
     tested = images[images["group"] != SIBLING]
@@ -279,17 +292,17 @@ def epsilon(case, images):
         int((~used).sum()),
         confidence=case.config.confidence,
     )
-    return {
-        "low": found.low,
-        "confidence": case.config.confidence,
-        "delta": 0.0,
-        "true_positives": int((decision & used).sum()),
-        "used": int(used.sum()),
-        "false_positives": int((decision & ~used).sum()),
-        "unused": int((~used).sum()),
-        "note": "A generator with a smaller epsilon could not have been told apart so well. It "
+    return EpsilonResult(
+        low=found.low,
+        confidence=case.config.confidence,
+        delta=0.0,
+        true_positives=int((decision & used).sum()),
+        used=int(used.sum()),
+        false_positives=int((decision & ~used).sum()),
+        unused=int((~used).sum()),
+        note="A generator with a smaller epsilon could not have been told apart so well. It "
         "holds for this attack alone and takes patients to be drawn for training independently.",
-    }
+    )
 
 
 def _low_rates(scores, config):
@@ -301,18 +314,8 @@ def _low_rates(scores, config):
         resamples=config.bootstrap,
         seed=config.seed,
     )
-    names = (
-        "fpr",
-        "value",
-        "low",
-        "high",
-        "exact_low",
-        "exact_high",
-        "resolvable",
-        "false_positives",
-        "negatives",
-    )
-    return [{name: getattr(rate, name) for name in names} for rate in found]
+    names = [field.name for field in dataclasses.fields(LowRate)]
+    return tuple(LowRate(**{name: getattr(rate, name) for name in names}) for rate in found)
 
 
 def _known(p):
@@ -351,11 +354,11 @@ def _less(each, best, config):
         confidence=config.confidence,
         seed=config.seed,
     )
-    return {
-        "other": best.name,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "method": "paired bootstrap",
-    }
+    return Difference(
+        other=best.name,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        method="paired bootstrap",
+    )

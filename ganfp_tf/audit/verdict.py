@@ -1,7 +1,10 @@
-"""From figures to one of four answers, by rules that are fixed before the figures are known."""
+"""From metrics to one of four answers, by rules that are fixed before the metrics are known."""
 
 import dataclasses
 import math
+from typing import Literal
+
+from ganfp_tf.audit.parts import Part, Sentences
 
 KINDS = ("labelled", "reference", "suspects")
 
@@ -14,22 +17,22 @@ HEADLINES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Verdict(Part):
     """The answer, in words for someone who is no statistician.
 
     Attributes:
         code: a key of HEADLINES.
         headline: its heading.
-        because: sentences; what the answer rests on.
-        not_shown: sentences; what it must not be taken for.
-        failed_controls: names.
+        because: what the answer rests on.
+        not_shown: what it must not be taken for.
+        failed_controls: names of controls
     """
 
-    code: str
+    code: Literal["evidence", "no_evidence", "inconclusive", "not_trustworthy"]
     headline: str
-    because: tuple[str, ...]
-    not_shown: tuple[str, ...]
-    failed_controls: tuple[str, ...]
+    because: Sentences
+    not_shown: Sentences
+    failed_controls: Sentences
 
 
 def judge(

@@ -8,6 +8,7 @@ import pytest
 
 from ganfp_tf.audit import controls, description, metrics
 from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.parts import Estimate, Side
 from ganfp_tf.config import Config
 from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.errors import UserError
@@ -102,18 +103,18 @@ def test_unused_images_of_used_patients_are_siblings(small):
     assert len(small.tested) == 24
     assert "sibling" not in set(small.tested["group"])
     asked = description.question(small)
-    assert asked["reference"] == {"images": 12, "patients": 12, "name": "images not used"}
-    assert asked["suspects"]["images"] == 12
+    assert asked.reference == Side(12, 12, "images not used")
+    assert asked.suspects.images == 12
 
 
 def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     scores = small.scores(small.primary)
     images = metrics.judged_images(small, scores)
     found = metrics.sibling_level(small, images)
-    assert (found["images"], found["patients"]) == (6, 3)
+    assert (found.images, found.patients) == (6, 3)
     # They are nearly the used images, which the generated ones copy.
-    assert found["auc"]["value"] == 1.0
-    assert found["p"] < 0.05
+    assert found.auc.value == 1.0
+    assert found.p < 0.05
     last = images.tail(6)
     assert set(last["group"]) == {"sibling"}
     assert last[["p", "q"]].isna().all(axis=None)
@@ -122,16 +123,16 @@ def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     # Of u0 there is a used image, and its two siblings have a mean of their own.
     own = images[images["patient"] == "u0"]
     assert own["patient_score"].nunique() == 2
-    assert metrics.image_level(small, images)["tested"] == 12
+    assert metrics.image_level(small, images).tested == 12
     together, _ = metrics.set_level(small, images)
-    assert (together["suspects"], together["reference"]) == (12, 12)
-    assert metrics.patient_level(small, images)["n"] == 24
-    power = metrics.power(small, images, {"value": 0.9})
-    assert (power["suspects"], power["reference"]) == (12, 12)
+    assert (together.suspects, together.reference) == (12, 12)
+    assert metrics.patient_level(small, images).n == 24
+    power = metrics.power(small, images, Estimate(0.9, 0.8, 1.0))
+    assert (power.suspects, power.reference) == (12, 12)
     epsilon = metrics.epsilon(small, images)
-    assert (epsilon["used"], epsilon["unused"]) == (12, 12)
+    assert (epsilon.used, epsilon.unused) == (12, 12)
     names = {
-        row["name"] for row in description.riskiest_rows(description.riskiest(small, images), "x")
+        row.name for row in description.riskiest_rows(description.riskiest(small, images), "x")
     }
     assert len(names) == 8
     assert not [name for name in names if name.startswith("alike")]

@@ -128,10 +128,10 @@ def test_what_was_not_run_is_not_shown(tmp_path):
     measured = measure.Measured(
         "nearest_pixels", "", False, False, False, case.scores("nearest_pixels"), 0.0, 0
     )
-    audit, *_ = assemble(case, [measured], answers)
+    result, *_ = assemble(case, [measured], answers)
     for each in unknown:
-        assert any(f'"{each.title}"' in line for line in audit["verdict"]["not_shown"])
-    assert not audit["verdict"]["failed_controls"]
+        assert any(f'"{each.title}"' in line for line in result.verdict.not_shown)
+    assert not result.verdict.failed_controls
 
 
 def test_few_copies_say_too_little(small):

@@ -13,7 +13,7 @@ from PIL import Image
 from ganfp_tf import demo
 from ganfp_tf.audit import description, measure, metrics
 from ganfp_tf.audit.description import source
-from ganfp_tf.config import Config
+from ganfp_tf.audit.parts import Side
 from ganfp_tf.errors import UserError
 from tests.helpers.small_cases import opened, write, write_patients
 
@@ -44,7 +44,7 @@ def apart(case, name, other):
 
 
 def test_counts_sizes_and_digests(small):
-    found = description.data(small)
+    found = description.data(small).to_dict()
     assert found["counts"] == [
         ["used images", 20, 10],
         ["images not used", 20, 10],
@@ -66,10 +66,10 @@ def test_a_digest_hangs_on_neither_names_nor_order(small):
     upside_down = dataclasses.replace(
         small, real=small.real.iloc[::-1].assign(name="x"), generated=small.generated.iloc[::-1]
     )
-    assert description.data(upside_down)["digests"] == description.data(small)["digests"]
+    assert description.data(upside_down).digests == description.data(small).digests
     fewer = dataclasses.replace(small, generated=small.generated.iloc[1:])
-    assert description.data(fewer)["digests"][-1] != description.data(small)["digests"][-1]
-    assert description.data(fewer)["digests"][:-1] == description.data(small)["digests"][:-1]
+    assert description.data(fewer).digests[-1] != description.data(small).digests[-1]
+    assert description.data(fewer).digests[:-1] == description.data(small).digests[:-1]
 
 
 def doubled(case, real=(), generated=(), verbatim=0):
@@ -82,7 +82,7 @@ def doubled(case, real=(), generated=(), verbatim=0):
         frames[name] = frame
     for row in range(verbatim):
         frames["generated"].loc[row, "digest"] = case.real["digest"][row]
-    return description.data(dataclasses.replace(case, **frames))["duplicates"]
+    return list(description.data(dataclasses.replace(case, **frames)).duplicates)
 
 
 def test_sentences_on_files_that_repeat_others(small):
@@ -136,19 +136,16 @@ def test_a_patient_alone_has_no_neighbour(small, images):
     case = dataclasses.replace(small, real=small.real[mine].reset_index(drop=True))
     found = description.riskiest(case, images[images["patient"] == "u0"].reset_index(drop=True))
     assert [entry.neighbour for entry in found] == [None, None]
-    assert [row["neighbour"] for row in description.riskiest_rows(found, "labelled")] == [
-        None,
-        None,
-    ]
+    assert [row.neighbour for row in description.riskiest_rows(found, "labelled")] == [None, None]
 
 
 def test_the_list_that_audit_json_holds(entries):
-    rows = description.riskiest_rows(entries, "reference")
+    rows = [row.to_dict() for row in description.riskiest_rows(entries, "reference")]
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert rows[0]["group"] == "suspects"
     assert len(rows[0]["generated"]) == 3
     assert set(rows[0]["neighbour"]) == {"name", "patient", "distance"}
-    assert description.riskiest_rows(entries, "labelled")[0]["group"] == "used images"
+    assert description.riskiest_rows(entries, "labelled")[0].group == "used images"
 
 
 def test_suspects_alone_have_no_p(small, images):
@@ -174,15 +171,15 @@ def test_best_matches(small, images):
 
 def test_what_cannot_be_said(small):
     asked = description.question(small)
-    assert asked["lost"] == []
-    assert asked["generated"] == 40
-    assert asked["kind"] == "labelled"
+    assert asked.lost == ()
+    assert asked.generated == 40
+    assert asked.kind == "labelled"
     alone = dataclasses.replace(small, kind="suspects", real=small.group("suspect"))
     asked = description.question(alone)
-    assert asked["reference"] is None
-    assert len(asked["lost"]) == 3
-    assert asked["suspects"] == {"images": 20, "patients": 10, "name": "suspects"}
-    assert len(description.question(dataclasses.replace(small, kind="reference"))["lost"]) == 3
+    assert asked.reference is None
+    assert len(asked.lost) == 3
+    assert asked.suspects == Side(20, 10, "suspects")
+    assert len(description.question(dataclasses.replace(small, kind="reference")).lost) == 3
 
 
 def test_files_that_cannot_be_read_are_listed(tmp_path):
@@ -190,7 +187,8 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
     (data / "used_2.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with pytest.raises(UserError, match="1 file cannot be read"):
         opened(data, tmp_path / "run")
-    found = description.data(opened(data, tmp_path / "run", skip_unreadable=True))
+    case = opened(data, tmp_path / "run", skip_unreadable=True)
+    found = description.data(case).to_dict()
     assert found["counts"][0] == ["used images", 3, 3]
     ((path, reason),) = found["unreadable"]
     assert path == str(data / "used_2.png")
@@ -231,9 +229,9 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
     named = {entry.name: entry.neighbour[0] for entry in found}
     assert named["twin_1.png"] != "used_1.png"
     assert named["used_1.png"] != "twin_1.png"
-    assert "1 file of the used images repeats" in description.data(case)["duplicates"][0]
+    assert "1 file of the used images repeats" in description.data(case).duplicates[0]
 
 
 def test_the_demo_data_is_not_named_by_where_the_package_lies():
-    assert source(Config(data=str(demo.FOLDER))) == ""
-    assert source(Config(data="scans")) == "scans"
+    assert source(str(demo.FOLDER)) == ""
+    assert source("scans") == "scans"

@@ -63,7 +63,7 @@ def test_halves_that_differ_are_found(tmp_path):
     permuted = [p for p, _, _ in null_audits(dataclasses.replace(case, real=mixed), 5)]
     assert min(permuted) > 0.001  # halves of used and unused together differ by chance alone
     images = metrics.judged_images(case, case.scores(case.primary))
-    assert metrics.set_level(case, images)[0]["permutation_p"] < 0.01
+    assert metrics.set_level(case, images)[0].permutation_p < 0.01
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from scipy import stats
 
 from ganfp_tf.audit import metrics
 from ganfp_tf.audit.measure import Measured
+from ganfp_tf.audit.parts import Estimate
 from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
 from tests.helpers.small_cases import scored
@@ -92,13 +93,13 @@ def test_what_images_can_be_named():
     low = list(range(19))
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low))
     found = metrics.image_level(case, metrics.judged_images(case, scores))
-    assert (found["tested"], found["flagged"], found["resolvable"]) == (5, 5, True)
-    assert found["smallest_p"] == pytest.approx(0.05)
-    assert "that 19 images of the reference can give is 0.050: at least 5 of 5" in found["note"]
+    assert (found.tested, found.flagged, found.resolvable) == (5, 5, True)
+    assert found.smallest_p == pytest.approx(0.05)
+    assert "that 19 images of the reference can give is 0.050: at least 5 of 5" in found.note
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low[:18]))
     found = metrics.image_level(case, metrics.judged_images(case, scores))
-    assert (found["flagged"], found["resolvable"]) == (0, False)
-    assert "too large for any image to be named at a false discovery rate of 5%" in found["note"]
+    assert (found.flagged, found.resolvable) == (0, False)
+    assert "too large for any image to be named at a false discovery rate of 5%" in found.note
     case, scores = scored(rows("suspect", [5]), kind="suspects")
     assert metrics.image_level(case, metrics.judged_images(case, scores)) is None
 
@@ -116,12 +117,12 @@ def test_the_set_is_compared_by_patients():
     found, share = metrics.set_level(case, images)
     means = used.reshape(8, 3).mean(axis=1)
     welch = stats.ttest_ind(means, unused, equal_var=False, alternative="greater")
-    assert found["welch_t"] == pytest.approx(welch.statistic)
-    assert found["welch_p"] == pytest.approx(welch.pvalue)
-    assert found["welch_df"] == pytest.approx(welch.df)
-    assert found["difference"]["value"] == pytest.approx(means.mean() - unused.mean())
-    assert found["difference"]["low"] < found["difference"]["value"] < found["difference"]["high"]
-    assert (found["suspects"], found["reference"], found["unit"]) == (8, 15, "patient")
+    assert found.welch_t == pytest.approx(welch.statistic)
+    assert found.welch_p == pytest.approx(welch.pvalue)
+    assert found.welch_df == pytest.approx(welch.df)
+    assert found.difference.value == pytest.approx(means.mean() - unused.mean())
+    assert found.difference.low < found.difference.value < found.difference.high
+    assert (found.suspects, found.reference, found.unit) == (8, 15, "patient")
     # The t of unequal spreads, exchanged: near the same (SciPy's own differs by as much).
     studentised = stats.permutation_test(
         (means, unused),
@@ -130,11 +131,11 @@ def test_the_set_is_compared_by_patients():
         n_resamples=2000,
         rng=np.random.default_rng(0),
     )
-    assert found["permutation_p"] == pytest.approx(studentised.pvalue, abs=0.04)
+    assert found.permutation_p == pytest.approx(studentised.pvalue, abs=0.04)
     # Storey at 1/2: twice the share of suspects below the median.
     below = (used < np.median(unused)).mean()
-    assert share["value"] == pytest.approx(max(0.0, 1 - 2 * below))
-    assert "below" in share["note"]
+    assert share.value == pytest.approx(max(0.0, 1 - 2 * below))
+    assert "below" in share.note
 
 
 def test_folds_are_not_compared_with_each_other():
@@ -145,8 +146,8 @@ def test_folds_are_not_compared_with_each_other():
         + rows("reference", [102, 105, 1, 2, 1.5, 1.5, 0, 3], folds=folds[4:] + ["b"] * 4)
     )
     found, _ = metrics.set_level(case, metrics.judged_images(case, scores))
-    assert found["permutation_p"] > 0.2
-    assert abs(found["difference"]["value"]) < 1
+    assert found.permutation_p > 0.2
+    assert abs(found.difference.value) < 1
 
 
 def test_patients_are_the_mean_of_their_images():
@@ -163,14 +164,14 @@ def test_patients_are_the_mean_of_their_images():
     case, scores = scored(given)
     images = metrics.judged_images(case, scores)
     found = metrics.patient_level(case, images)
-    assert found["n"] == 4
-    assert found["auc"]["value"] == 0.75
+    assert found.n == 4
+    assert found.auc.value == 0.75
     # Called used: u0 (one of two images) and n1; so half of both are right: kappa 0.
-    assert found["kappa"]["value"] == 0.0
-    assert [rate["resolvable"] for rate in found["tpr"]] == [False] * 4
+    assert found.kappa.value == 0.0
+    assert [rate.resolvable for rate in found.tpr] == [False] * 4
     without = metrics.patient_level(*of_kind("reference", given))
-    assert without["auc"]["value"] == 0.75
-    assert without["kappa"] is without["tpr"] is None
+    assert without.auc.value == 0.75
+    assert without.kappa is without.tpr is None
     assert metrics.patient_level(*of_kind("suspects", given[:3])) is None
 
 
@@ -185,13 +186,13 @@ def test_p_does_not_hang_on_equally_many_images():
     given = rows("suspect", range(10, 26), patients=[f"u{i // 2}" for i in range(16)])
     given += rows("reference", range(8))
     case, scores = scored(given)
-    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
-    assert row["auc"]["value"] == 1.0
-    assert row["p"] == pytest.approx(1 / 200)
+    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    assert row.auc.value == 1.0
+    assert row.p == pytest.approx(1 / 200)
     images = metrics.judged_images(case, scores)
-    assert metrics.patient_level(case, images)["p"] == row["p"]
+    assert metrics.patient_level(case, images).p == row.p
     assert len(pooled(scores)) == 16
-    assert permuted_p(scores, case.config) == row["p"]
+    assert permuted_p(scores, case.config) == row.p
 
 
 def test_p_by_hand():
@@ -205,8 +206,8 @@ def test_p_of_siblings_is_of_patients():
     given += [(f"x{i}", f"s{i // 2}", "sibling", 20.0 + i) for i in range(10)]
     case, scores = scored(given)
     found = metrics.sibling_level(case, metrics.judged_images(case, scores))
-    assert (found["images"], found["patients"], found["auc"]["value"]) == (10, 5, 1.0)
-    assert found["p"] == pytest.approx(1 / 200)  # one of 1287 ways
+    assert (found.images, found.patients, found.auc.value) == (10, 5, 1.0)
+    assert found.p == pytest.approx(1 / 200)  # one of 1287 ways
     case, scores = scored(given[:16])
     assert metrics.sibling_level(case, metrics.judged_images(case, scores)) is None
 
@@ -214,25 +215,25 @@ def test_p_of_siblings_is_of_patients():
 def test_the_power_is_that_of_patients():
     given = rows("suspect", range(40), patients=[f"u{i // 2}" for i in range(40)])
     case, scores = scored(given + rows("reference", range(30)))
-    found = metrics.power(case, metrics.judged_images(case, scores), {"value": 0.613})
-    assert (found["suspects"], found["reference"]) == (20, 30)
-    assert found["significant_auc"] == significant_auc(20, 30, 0.05)
-    assert found["detectable_auc"] == detectable_auc(20, 30, 0.05, 0.8)
-    assert found["curve"][0][0] == 0.5
-    assert found["curve"][-1][0] == 0.95
-    for auc, power in found["curve"]:
+    found = metrics.power(case, metrics.judged_images(case, scores), Estimate(0.613, 0.5, 0.7))
+    assert (found.suspects, found.reference) == (20, 30)
+    assert found.significant_auc == significant_auc(20, 30, 0.05)
+    assert found.detectable_auc == detectable_auc(20, 30, 0.05, 0.8)
+    assert found.curve[0][0] == 0.5
+    assert found.curve[-1][0] == 0.95
+    for auc, power in found.curve:
         assert power == power_at(auc, 20, 30, 0.05)
-    assert dict(map(tuple, found["curve"]))[0.7] > 0.5
-    assert f"true AUC is {found['detectable_auc']:.2f}" in found["found"]
-    assert "measured was 0.61" in found["found"]
+    assert dict(map(tuple, found.curve))[0.7] > 0.5
+    assert f"true AUC is {found.detectable_auc:.2f}" in found.found
+    assert "measured was 0.61" in found.found
 
 
 def test_too_few_patients_have_no_power():
     case, scores = scored(rows("suspect", [1]) + rows("reference", [0]))
-    found = metrics.power(case, metrics.judged_images(case, scores), {"value": 1.0})
-    assert math.isnan(found["detectable_auc"])
-    assert found["curve"][-1][1] == 0.0
-    assert "no AUC could have been told from chance" in found["found"]
+    found = metrics.power(case, metrics.judged_images(case, scores), Estimate(1.0, 1.0, 1.0))
+    assert math.isnan(found.detectable_auc)
+    assert found.curve[-1][1] == 0.0
+    assert "no AUC could have been told from chance" in found.found
 
 
 def test_epsilon_counts_patients():
@@ -244,7 +245,7 @@ def test_epsilon_counts_patients():
     given += [("x", "u0", "sibling", 3.0)]
     case, scores = scored(given)
     found = metrics.epsilon(case, metrics.judged_images(case, scores))
-    assert [found[k] for k in ("true_positives", "used", "false_positives", "unused")] == [
+    assert [getattr(found, k) for k in ("true_positives", "used", "false_positives", "unused")] == [
         20,
         20,
         0,
@@ -252,7 +253,7 @@ def test_epsilon_counts_patients():
     ]
     # No attack on 20 and 20 can show more: log(q / (1 - q)) of q = .025^(1 / 20).
     q = 0.025 ** (1 / 20)
-    assert found["low"] == pytest.approx(math.log(q / (1 - q)))
+    assert found.low == pytest.approx(math.log(q / (1 - q)))
     assert metrics.epsilon(*of_kind("reference", given)) is None
 
 
@@ -270,7 +271,7 @@ def test_a_detector_is_held_against_the_best_classical_attack():
     label = scores["label"].to_numpy()
     noise = np.random.default_rng(0).normal(size=20)
     weak, fair = scores.assign(score=label + 3 * noise), scores.assign(score=label + noise)
-    found = metrics.detector_rows(
+    found = metrics.detector_results(
         case,
         [
             measured("named_stack", scores),
@@ -281,23 +282,23 @@ def test_a_detector_is_held_against_the_best_classical_attack():
             measured("fast_mean", scores),
         ],
     )
-    by_name = {row["name"]: row for row in found}
-    assert by_name["nearest_pixels"]["less_best"] is None
-    others = {n: row["less_best"] for n, row in by_name.items() if n != "nearest_pixels"}
-    assert {less["other"] for less in others.values()} == {"nearest_pixels"}
-    best = by_name["nearest_pixels"]["auc"]["value"]
+    by_name = {row.name: row for row in found}
+    assert by_name["nearest_pixels"].less_best is None
+    others = {n: row.less_best for n, row in by_name.items() if n != "nearest_pixels"}
+    assert {less.other for less in others.values()} == {"nearest_pixels"}
+    best = by_name["nearest_pixels"].auc.value
     for name, less in others.items():
-        assert less["difference"] == pytest.approx(by_name[name]["auc"]["value"] - best)
-        assert less["low"] <= less["difference"] <= less["high"]
-    assert others["named_stack"]["difference"] > 0 > others["hits_pixels"]["difference"]
-    assert [row["primary"] for row in found] == [True] + [False] * 5
-    assert found[0]["auc"]["value"] == 1.0
-    assert found[0]["p"] < 0.05
+        assert less.difference == pytest.approx(by_name[name].auc.value - best)
+        assert less.low <= less.difference <= less.high
+    assert others["named_stack"].difference > 0 > others["hits_pixels"].difference
+    assert [row.primary for row in found] == [True] + [False] * 5
+    assert found[0].auc.value == 1.0
+    assert found[0].p < 0.05
 
 
 def test_without_a_classical_attack_there_is_no_best():
     case, scores = scored(rows("suspect", range(4)) + rows("reference", range(4)))
-    found = metrics.detector_rows(
+    found = metrics.detector_results(
         case,
         [
             measured("stack", scores),
@@ -305,27 +306,27 @@ def test_without_a_classical_attack_there_is_no_best():
             measured("shadow_nearest_pixels", scores),
         ],
     )
-    assert [row["less_best"] for row in found] == [None] * 3
+    assert [row.less_best for row in found] == [None] * 3
 
 
 def test_what_needs_labels_is_empty_without_them():
     given = rows("suspect", range(4)) + rows("reference", range(4))
     case, scores = scored(given, kind="reference")
-    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
-    assert row["auc"]["value"] == 0.5
-    assert row["tpr"] is None
-    assert {row[name] for name in metrics.FIGURES} == {None}
+    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    assert row.auc.value == 0.5
+    assert row.tpr is None
+    assert {getattr(row, name) for name in metrics.FIGURES} == {None}
     case, scores = scored(given[:4], kind="suspects")
-    row = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]
-    assert row["auc"] is row["p"] is row["tpr"] is row["less_best"] is None
-    assert row["seconds"] == 1.0
-    assert row["peak_bytes"] == 2
+    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    assert row.auc is row.p is row.tpr is row.less_best is None
+    assert row.seconds == 1.0
+    assert row.peak_bytes == 2
 
 
 def test_low_rates_of_a_labelled_audit():
     """20 unused images allow two false alarms at 10 %, one at 5 %, none below."""
     case, scores = scored(rows("suspect", [18.5, 17.5, 30, 40]) + rows("reference", range(20)))
-    rates = metrics.detector_rows(case, [measured("nearest_pixels", scores)])[0]["tpr"]
-    assert [rate["fpr"] for rate in rates] == [0.1, 0.05, 0.01, 0.001]
-    assert [rate["value"] for rate in rates[:2]] == [1.0, 0.75]
-    assert [rate["resolvable"] for rate in rates] == [True, True, False, False]
+    rates = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0].tpr
+    assert [rate.fpr for rate in rates] == [0.1, 0.05, 0.01, 0.001]
+    assert [rate.value for rate in rates[:2]] == [1.0, 0.75]
+    assert [rate.resolvable for rate in rates] == [True, True, False, False]

@@ -38,4 +38,4 @@ def null_audits(case, runs, *, seed=0):
         base._fixed.update(own._fixed)
         images = metrics.judged_images(own, scores)
         together, _ = metrics.set_level(own, images)
-        yield together["permutation_p"], together["welch_p"], int(images["flagged"].sum())
+        yield together.permutation_p, together.welch_p, int(images["flagged"].sum())

@@ -8,7 +8,6 @@ from ganfp_tf.config import Config
 from ganfp_tf.reports.audit import wording as words
 from ganfp_tf.reports.render.tables import escape_markdown, printable
 
-SCHEMA_ID = "urn:ganfp:audit:1"  # of audit.json
 # What renderers make a link, a mention or a formula of without any bracket.
 ENTITIES = {"~": "&#126;", "$": "&#36;", "@": "&#64;"}
 # What opens a heading, a list or a quotation.

@@ -7,11 +7,12 @@ import jsonschema
 import pytest
 
 from ganfp_tf import files
+from ganfp_tf.audit.result import SCHEMA_ID
 from ganfp_tf.audit.verdict import HEADLINES
-from ganfp_tf.reports.audit.card import SCHEMA_ID
 from ganfp_tf.reports.audit.schema import schema
 from ganfp_tf.reports.audit.wording import SYMBOLS
 from tests.helpers.audit_example import KINDS, labelled, suspects
+from tests.helpers.write_schema import audit_schema
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,12 @@ def test_what_is_not_a_number_becomes_null(validator, tmp_path):
 
 
 def test_codes_have_words():
-    codes = schema()["properties"]["verdict"]["properties"]["code"]["enum"]
+    codes = schema()["$defs"]["Verdict"]["properties"]["code"]["enum"]
     assert list(SYMBOLS) == list(HEADLINES) == codes
     assert not any("safe" in word.lower() for word in HEADLINES.values())
     assert schema()["$id"] == schema()["properties"]["schema"]["const"] == SCHEMA_ID
+
+
+def test_the_packaged_schema_is_that_of_the_dataclasses():
+    """python -m tests.helpers.write_schema writes it anew."""
+    assert schema() == audit_schema()
