@@ -49,11 +49,12 @@ def main(argv):
     try:
         config = parse(argv)
         check(config)
+        if config.mode in WITH_DATA and config.data == str(demo.folder()):
+            print(f"Without --data, this run uses the demo data of the package. {demo.WHAT}")
+            demo.unpack()
     except UserError as error:
         print(f"ganfp: {error}", file=sys.stderr)
         return 2
-    if config.mode in WITH_DATA and config.data == str(demo.FOLDER):
-        print(f"Without --data, this run uses the demo data of the package. {demo.WHAT}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     clock, code = Clock(), 0
     try:
@@ -134,13 +135,13 @@ def parse(argv):
             base = base.without_detectors()
         # A run's own images are not what an unlabelled set is; --data names that one. The demo
         # data has its own.
-        if mode == "predict" and base.data != str(demo.FOLDER):
+        if mode == "predict" and base.data != str(demo.folder()):
             base = dataclasses.replace(base, data="")
     config = Config.from_dict({**base.to_dict(), **given})
     # An empty --data= is a variable that somebody forgot to set, not a wish for the demo.
     asks_data = config.mode in NEW_RUN and config.mode in WITH_DATA and not config.suspects
     if asks_data and not config.data and "data" not in given and demo.is_there():
-        config = dataclasses.replace(config, data=str(demo.FOLDER))
+        config = dataclasses.replace(config, data=str(demo.folder()))
     return config
 
 

@@ -201,7 +201,7 @@ def parse(*words):
 
 
 def test_parse_without_flags_is_the_defaults_on_the_demo_data():
-    assert cli.parse(["main.py"]) == Config(data=str(demo.FOLDER))
+    assert cli.parse(["main.py"]) == Config(data=str(demo.folder()))
     # The other modes have nothing to do with it, or name their data.
     for words in (["--mode=simulate"], ["--mode=predict"], ["--mode=simulate", "--grid=seed=0"]):
         assert cli.parse(["main.py", *words]).data == ""

@@ -1,5 +1,7 @@
 """The demo data that the package ships, and the command that needs no data at hand."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from ganfp_tf.data.layouts import natural_key
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.registry import make_detector
+from ganfp_tf.errors import UserError
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.phantoms.phantom import phantom
 from ganfp_tf.statistics.evaluation import evaluate_frame
@@ -20,22 +23,22 @@ from main import main
 
 @pytest.fixture(scope="module")
 def record():
-    return files.read_json(demo.FOLDER / "victim.json")
+    return files.read_json(demo.unpack() / "victim.json")
 
 
 @pytest.fixture(scope="module")
 def manifest():
-    return pd.read_csv(demo.FOLDER / "manifest.csv", dtype=str, keep_default_na=False)
+    return pd.read_csv(demo.unpack() / "manifest.csv", dtype=str, keep_default_na=False)
 
 
 def pixels(paths):
-    return np.stack([np.asarray(Image.open(demo.FOLDER / path)) for path in paths])
+    return np.stack([np.asarray(Image.open(demo.unpack() / path)) for path in paths])
 
 
 def test_it_holds_what_it_says(manifest):
     assert demo.is_there()
     counts = {
-        folder: len(list((demo.FOLDER / folder).glob("*.png")))
+        folder: len(list((demo.unpack() / folder).glob("*.png")))
         for folder in (
             "training/real_used",
             "training/real_not_used",
@@ -47,22 +50,61 @@ def test_it_holds_what_it_says(manifest):
     }
     assert list(counts.values()) == [100, 100, 1000, 150, 500, 1000]
     assert len(manifest) == 1850
-    truth = pd.read_csv(demo.FOLDER / "truth.csv")
+    truth = pd.read_csv(demo.unpack() / "truth.csv")
     assert truth.group.value_counts().to_dict() == {"member": 50, "non_member": 50, "sibling": 50}
     # Patients of the test part are not in the training part.
     assert not set(truth.patient.astype(str)) & set(manifest.patient[manifest.label != ""])
 
 
-def test_it_is_small():
-    size = sum(path.stat().st_size for path in demo.FOLDER.rglob("*.png"))
-    assert size < 12e6
+def test_it_is_small_and_what_its_digest_says():
+    archive = demo.ARCHIVE.read_bytes()
+    assert len(archive) < 12e6
+    assert hashlib.sha256(archive).hexdigest() == demo.DIGEST
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of its own."""
+    demo.folder.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    demo.folder.cache_clear()
+
+
+def test_it_is_unpacked_once_and_whole(cache, monkeypatch):
+    target = demo.unpack()
+    assert target.parent == cache / "ganfp"
+    assert len(list(target.rglob("*.png"))) == 2850
+    assert list(target.parent.iterdir()) == [target]
+    monkeypatch.setattr(demo.zipfile, "ZipFile", None)
+    assert demo.unpack() == target
+
+
+def test_a_half_unpacked_folder_is_replaced(cache):
+    (demo.folder() / "training").mkdir(parents=True)
+    assert (demo.unpack() / "manifest.csv").is_file()
+
+
+def test_without_a_cache_it_goes_into_a_temporary_folder(cache, tmp_path, monkeypatch):
+    cache.write_text("no folder")
+    monkeypatch.setattr(demo.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert demo.unpack().parent.parent == tmp_path
+    assert (demo.unpack() / "manifest.csv").is_file()
+
+
+def test_a_damaged_archive_is_a_users_error(cache, tmp_path, monkeypatch):
+    (tmp_path / "half.zip").write_bytes(demo.ARCHIVE.read_bytes()[:1000])
+    monkeypatch.setattr(demo, "ARCHIVE", tmp_path / "half.zip")
+    with pytest.raises(UserError, match=r"the demo data cannot be unpacked into .*Pass --data"):
+        demo.unpack()
+    assert not list(demo.folder().parent.glob("*"))
 
 
 def test_its_digests_are_those_of_its_images(record, manifest):
     generated = [path for path in manifest.path if "/generated/" in path]
     order = sorted(generated, key=lambda path: (path.startswith("test/"), natural_key(path)))
     assert digest_of_images(pixels(order)) == record["victim"]["generated_digest"]
-    truth = pd.read_csv(demo.FOLDER / "truth.csv")
+    truth = pd.read_csv(demo.unpack() / "truth.csv")
     for group, label in (("member", "1"), ("non_member", "0"), ("sibling", "none")):
         hidden = [f"test/real_unknown/{name}" for name in truth.name[truth.group == group]]
         known = manifest.path[manifest.label == label].tolist()
@@ -98,10 +140,10 @@ def auc(folder, name):
 
 
 def test_it_holds_a_signal_that_an_unrelated_generator_does_not():
-    value, low, _ = auc(demo.FOLDER, "nearest_pixels")
+    value, low, _ = auc(demo.unpack(), "nearest_pixels")
     assert value > 0.7
     assert low > 0.5
-    _, low, high = auc(demo.FOLDER / "unrelated", "nearest_pixels")
+    _, low, high = auc(demo.unpack() / "unrelated", "nearest_pixels")
     assert low < 0.5 < high
 
 

@@ -45,8 +45,8 @@ def names_of(kind: str) -> dict[str, str]:
 
 
 def source(data: str) -> str:
-    """What --data says; empty for the demo data, which lie inside the package."""
-    return "" if data == str(demo.FOLDER) else data
+    """What --data says; empty for the demo data, which lie in a cache."""
+    return "" if data == str(demo.folder()) else data
 
 
 def question(case: Case) -> Question:

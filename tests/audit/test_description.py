@@ -233,5 +233,5 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
 
 
 def test_the_demo_data_is_not_named_by_where_the_package_lies():
-    assert source(str(demo.FOLDER)) == ""
+    assert source(str(demo.folder())) == ""
     assert source("scans") == "scans"
