@@ -13,7 +13,8 @@ from absl import flags
 from ganfp_tf import demo
 from ganfp_tf.config import Config, tf_config
 from ganfp_tf.config.flags import define_flags, explicit_settings, help_text
-from ganfp_tf.config.simulation import VictimSettings
+from ganfp_tf.config.rules import check_rules
+from ganfp_tf.config.run import NEW_RUN
 from ganfp_tf.errors import NO_DATA, UserError
 from ganfp_tf.runs import grid
 from ganfp_tf.runs.systems import plan
@@ -31,7 +32,6 @@ STEPS = {
     "benchmark": ("benchmark",),
 }
 WITH_DATA = ("train", "audit", "compare", "predict", "benchmark")  # are handed images
-NEW_RUN = ("train", "audit", "compare", "simulate", "benchmark")  # make a run folder
 HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfull", "helpshort"))}
 # What the machine refuses: a full disk, a quota, a folder that cannot be written to.
 NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
@@ -147,21 +147,20 @@ def parse(argv):
 
 def check(config):
     """Raises `UserError` where the settings do not fit together, before anything slow is done."""
-    if bool(config.predictions) != bool(config.truth):
-        raise UserError("--predictions and --truth go together: a run file and its true labels.")
-    if config.predictions and config.mode != "evaluate":
-        raise UserError("--predictions and --truth go with --mode=evaluate.")
-    if config.overwrite and config.mode not in NEW_RUN:
-        raise UserError(f"--overwrite goes with --mode={', '.join(NEW_RUN)}.")
-    if not config.saved_model and config.mode != "train":
-        raise UserError("--nosaved_model goes with --mode=train.")
+    check_rules(config)
+    config.check_shadows()
+    config.check_audit()
+    config.check_scale()
+    tf_config.check(config)
     if config.mode == "compare":
         plan(config)
-    elif config.ablate or config.systems != Config.systems:
-        raise UserError("--systems and --ablate go with --mode=compare.")
-    _refuse_idle(config)
-    if config.submission and config.mode != "predict":
-        raise UserError("--submission goes with --mode=predict.")
+    if config.mode == "simulate" and config.data:
+        raise UserError(
+            "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."
+        )
+    _check_detectors(config)
+    if config.grid and any(victim.config.shadows for victim in grid.plan(config)):
+        raise UserError("--grid makes victims, no shadows: leave shadows out of it.")
     asks_a_run = config.mode not in NEW_RUN and not config.predictions
     if asks_a_run and not config.run_dir:
         raise UserError(f"--mode={config.mode} needs --run_dir, the folder of a trained run.")
@@ -191,44 +190,14 @@ def _usage(error, values):
     return text
 
 
-def _refuse_idle(config):
-    """Raises `UserError` for a setting of simulations or benchmarks that would do nothing."""
-    if config.mode != "simulate":
-        changed = [
-            f"--{field.name}"
-            for field in dataclasses.fields(VictimSettings)
-            if getattr(config, field.name) != field.default
-        ]
-        if changed:
-            raise UserError(f"{' and '.join(changed)} go with --mode=simulate.")
-    config.check_shadows()
-    config.check_audit()
-    config.check_scale()
-    tf_config.check(config)
-    if config.mode == "simulate" and config.data:
-        raise UserError(
-            "--mode=simulate makes data: its real images are --real=FOLDER. Leave --data out."
-        )
-    measures = config.mode in ("benchmark", "audit") or config.grid
-    if config.detectors != Config.detectors and not measures:
-        raise UserError(
-            "--detectors goes with --mode=audit, --mode=benchmark, or --mode=simulate and --grid."
-        )
-    if config.mode == "train":
-        config.check_idle()
-    if config.shadow and config.mode not in ("audit", "benchmark"):
-        raise UserError("--shadow goes with --mode=audit or --mode=benchmark.")
-    if config.fold_seeds != Config.fold_seeds and config.mode != "benchmark":
-        raise UserError("--fold_seeds goes with --mode=benchmark.")
-    if measures:
+def _check_detectors(config):
+    if config.mode in ("benchmark", "audit") or config.grid:
         # Brings scikit-learn, which --help and the other modes need not wait for.
         from ganfp_tf.detectors import registry
         from ganfp_tf.detectors.shadows import folders
 
         registry.parse_detectors(config.detectors, config.shadow)
         folders.parse_paths(config.shadow)
-    if config.grid and any(victim.config.shadows for victim in grid.plan(config)):
-        raise UserError("--grid makes victims, no shadows: leave shadows out of it.")
 
 
 def _refuse_one_system(given):

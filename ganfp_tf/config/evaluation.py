@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ganfp_tf.config.field import setting
+from ganfp_tf.config.field import Condition, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +24,11 @@ class EvaluationSettings:
         0.95, "Coverage of the intervals.", group="Evaluation", low=0.5, high=0.999, role="report")
     submission: str = setting(
         "", "With --mode=predict: also a run file in the form of this year's task.",
-        group="Evaluation", choices=("", "2023", "2025"), role="place")
+        group="Evaluation", choices=("", "2023", "2025"), role="place", modes=("predict",))
     predictions: str = setting(
         "", "With --mode=evaluate and --truth: a predictions.csv or a run file to be scored.",
-        group="Evaluation", role="place")
+        group="Evaluation", role="place", modes=("evaluate",), needs=Condition("truth"))
     truth: str = setting(
         "", "With --predictions: a CSV with the columns name, label and optionally patient.",
-        group="Evaluation", role="place")
+        group="Evaluation", role="place", modes=("evaluate",), needs=Condition("predictions"))
     # fmt: on

@@ -1,34 +1,78 @@
-"""What a setting is: a dataclass field that carries its help, unit and range, and its check."""
+"""What a setting is: a dataclass field with its help, unit, range, modes and conditions."""
 
 import dataclasses
+from typing import Any
 
 from ganfp_tf.errors import UserError
 
 
-def setting(default, help, *, group, unit="", choices=(), low=None, high=None, role="model"):
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """Another setting that a setting depends on.
+
+    Attributes:
+        flag: name of the other setting ("suspects": it differs from its default), or its name and
+            value ("measure=speed").
+        modes: the modes in which the condition is checked; empty for all.
+        reason: end of the error message for a setting that the other one makes useless.
+    """
+
+    flag: str
+    modes: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def setting(
+    default: bool | int | float | str,
+    help: str,
+    *,
+    group: str,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    role: str = "model",
+    modes: tuple[str, ...] = (),
+    needs: Condition | None = None,
+    without: Condition | None = None,
+) -> Any:
     """A dataclass field that carries what a flag and a check need.
 
     Args:
-        default: value when nothing is said; its type is the setting's type.
+        default: value if the flag is left out; its type is the setting's type.
         help: one sentence for `--help`.
         group: the heading in `--help`.
         unit: what the number counts.
         choices: allowed values of a text.
-        low, high: allowed range of a number, both ends included.
-        role: "model" where the setting decides what is learned (a run folder is bound to it),
-            "data" where it decides how files are read (bound as well, but other data may be
-            handed in with another value), "victim" where it decides a simulated victim, "report"
-            where it decides how a trained model is asked, "place" where it decides only where
+        low: smallest allowed number.
+        high: largest allowed number.
+        role: "model" if the setting decides what is learned (a run folder is bound to it),
+            "data" if it decides how files are read (bound as well, but other data may be
+            passed with another value), "victim" if it decides a simulated victim, "report"
+            if it decides how a trained model is evaluated, "place" if it decides only where
             things are or how they are shown.
+        modes: the values of --mode that read the setting; empty for all. An entry such as
+            "simulate --grid" is a mode together with another flag.
+        needs: the setting does nothing unless this condition holds.
+        without: the setting does nothing if this condition holds.
     """
     metadata = dict(
-        help=help, group=group, unit=unit, choices=tuple(choices), low=low, high=high, role=role
+        help=help,
+        group=group,
+        unit=unit,
+        choices=choices,
+        low=low,
+        high=high,
+        role=role,
+        modes=modes,
+        needs=needs,
+        without=without,
     )
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def check_value(field, value):
-    """Raises `UserError` where `value` is not of the field's type, choices or range."""
+def check_value(field: dataclasses.Field, value: object) -> None:
+    """Raises `UserError` if `value` does not have the field's type, choices or range."""
     meta, expected = field.metadata, type(field.default)
     if type(value) is not expected:
         raise UserError(f"--{field.name} must be {expected.__name__}. Received: {value!r}")
@@ -45,7 +89,7 @@ def check_value(field, value):
             raise UserError(f"--{field.name} must be at least {low}{upper}. Received: {value}")
 
 
-def parse_window(text):
+def parse_window(text: str) -> tuple[float, float]:
     """'CENTER,WIDTH' -> (center, width) in the units of the file; width must be positive."""
     try:
         center, width = (float(part) for part in text.split(","))

@@ -5,6 +5,7 @@ import dataclasses
 from ganfp_tf.config.field import setting
 
 MODES = ("train", "evaluate", "predict", "audit", "export", "compare", "simulate", "benchmark")
+NEW_RUN = ("train", "audit", "compare", "simulate", "benchmark")  # modes that make a run folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,8 @@ class RunSettings:
         "", "Where results go. Empty: runs/<backbone>-<digest of the settings>, so that the same "
         "command finds the same folder.", group="Run", role="place")
     overwrite: bool = setting(
-        False, "Start anew in a run folder that has results already.", group="Run", role="place")
+        False, "Start anew in a run folder that has results already.", group="Run", role="place",
+        modes=NEW_RUN)
     seed: int = setting(
         0, "Seed of splits, sampling, weights and resampling.", group="Run", low=0,
         high=2 ** 31 - 1)
@@ -35,8 +37,14 @@ class RunSettings:
         " and a random backbone left as they are; -1 is --seed.", group="Run", low=-1,
         high=2 ** 31 - 1)
     saved_model: bool = setting(
-        True, "Export the SavedModel after training and evaluating.", group="Run", role="place")
+        True, "Export the SavedModel after training and evaluating.", group="Run", role="place",
+        modes=("train",))
     # fmt: on
+
+    @property
+    def drawing_seed(self) -> int:
+        """The seed of everything that training draws."""
+        return self.seed if self.training_seed < 0 else self.training_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +56,9 @@ class ComparisonSettings:
     systems: str = setting(
         "resnet50,efficientnetb2,densenet161,vit_b16,resnet50_ca,densenet161_ca", "With "
         "--mode=compare: the systems, backbones with _ca where cross-attention is added; the "
-        "others are set against the first.", group="Comparison", role="report")
+        "others are set against the first.", group="Comparison", role="report", modes=("compare",))
     ablate: bool = setting(
         False, "With --mode=compare: also the first system with cross-attention without each of "
         "its parts, with the other pairing, and with five training seeds.", group="Comparison",
-        role="report")
+        role="report", modes=("compare",))
     # fmt: on

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from ganfp_tf.config.field import setting
+from ganfp_tf.config.field import Condition, setting
+from ganfp_tf.config.model import ModelSettings
 from ganfp_tf.errors import UserError
 
 
@@ -25,56 +26,45 @@ class ScaleSettings:
         group="Scale", unit="images", low=0, high=100000)
     measure: str = setting(
         "detectors", "With --mode=benchmark: detectors, or the speed of each part on this machine.",
-        group="Scale", choices=("detectors", "speed"), role="place")
+        group="Scale", choices=("detectors", "speed"), role="place",
+        modes=("benchmark",))
     speed_backbones: str = setting(
         "", "With --measure=speed: further backbones whose encoder is measured, with random "
-        "weights, separated by commas.", group="Scale", role="place")
+        "weights, separated by commas.", group="Scale", role="place",
+        needs=Condition("measure=speed"))
     beam: bool = setting(
         False, "With --mode=predict: encode and score as an Apache Beam pipeline, on this machine "
-        "or a cluster (pip install -r requirements-beam.txt).", group="Scale", role="place")
+        "or a cluster (pip install -r requirements-beam.txt).", group="Scale", role="place",
+        modes=("predict",))
     runner: str = setting(
-        "DirectRunner", "With --beam: the Beam runner.", group="Scale", role="place")
+        "DirectRunner", "With --beam: the Beam runner.", group="Scale", role="place",
+        needs=Condition("beam"))
     runner_options: str = setting(
         "", "With --beam: options of the runner, as on a Beam command line, in one text.",
-        group="Scale", role="place")
+        group="Scale", role="place", needs=Condition("beam"))
     export_format: str = setting(
         "savedmodel", "With --mode=export: a SavedModel, or LiteRT (TFLite) models of encoder and "
         "comparator, in float or in 8-bit integers calibrated on the run's images.",
-        group="Scale", choices=("savedmodel", "tflite", "tflite_int8"), role="place")
+        group="Scale", choices=("savedmodel", "tflite", "tflite_int8"), role="place",
+        modes=("export",))
     # fmt: on
 
     @property
-    def memory_bytes(self):
+    def memory_bytes(self) -> int:
         """--memory_limit in bytes."""
         return int(self.memory_limit * 1e9)
 
     @property
-    def more_backbones(self):
+    def more_backbones(self) -> tuple[str, ...]:
         """--speed_backbones as a tuple."""
         return tuple(filter(None, (name.strip() for name in self.speed_backbones.split(","))))
 
-    def check_scale(self):
-        """Raises `UserError` for settings of this group that would do nothing."""
-        for name, mode in (
-            ("measure", "benchmark"),
-            ("beam", "predict"),
-            ("export_format", "export"),
-        ):
-            if getattr(self, name) != getattr(ScaleSettings, name) and self.mode != mode:
-                raise UserError(f"--{name} goes with --mode={mode}.")
-        if self.speed_backbones and self.measure != "speed":
-            raise UserError("--speed_backbones goes with --measure=speed.")
-        known = {field.name: field for field in dataclasses.fields(self)}["backbone"]
+    def check_scale(self) -> None:
+        """Raises `UserError` for a backbone that does not exist."""
+        known = ModelSettings.__dataclass_fields__["backbone"].metadata["choices"]
         for name in self.more_backbones:
-            if name not in known.metadata["choices"]:
+            if name not in known:
                 raise UserError(
                     f"--speed_backbones: there is no backbone {name!r}. Expected some of "
-                    f"{', '.join(known.metadata['choices'])}."
+                    f"{', '.join(known)}."
                 )
-        changed = [
-            f"--{name}"
-            for name in ("runner", "runner_options")
-            if getattr(self, name) != getattr(ScaleSettings, name)
-        ]
-        if changed and not self.beam:
-            raise UserError(f"{' and '.join(changed)} go with --beam.")

@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from ganfp_tf.config.field import setting
+from ganfp_tf.config.field import Condition, setting
+
+# Settings of pairs with labels.
+BY_LABEL = Condition(
+    "supervision=copy",
+    modes=("train",),
+    reason="decide how pairs with labels are drawn and learned, which --supervision=copy does not "
+    "do. Leave them out; see the --copy_ flags.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,20 +21,22 @@ class PairSettings:
     # fmt: off
     pairing: str = setting(
         "random", "Generated partners of a real image: random (the paper), its nearest ones, or "
-        "half of each.", group="Pairs", choices=("random", "nearest", "mixed"))
+        "half of each.", group="Pairs", choices=("random", "nearest", "mixed"), without=BY_LABEL)
     neighbours: int = setting(
         8, "How many nearest generated images a real image may be paired with.", group="Pairs",
-        unit="images", low=1, high=4096)
+        unit="images", low=1, high=4096, without=BY_LABEL)
     real_per_batch: int = setting(
         8, "Real images a block; a block scores all its real x generated pairs.", group="Pairs",
-        unit="images", low=1, high=512)
+        unit="images", low=1, high=512, without=BY_LABEL)
     generated_per_batch: int = setting(
-        8, "Generated images a block.", group="Pairs", unit="images", low=1, high=512)
+        8, "Generated images a block.", group="Pairs", unit="images", low=1, high=512,
+        without=BY_LABEL)
     blocks: int = setting(
         1, "Blocks a step; with --distribute a multiple of the devices.", group="Pairs",
-        unit="blocks", low=1, high=256)
+        unit="blocks", low=1, high=256, without=BY_LABEL)
     class_weighted: bool = setting(
-        True, "Draw real images with weights inverse to their label's frequency.", group="Pairs")
+        True, "Draw real images with weights inverse to their label's frequency.", group="Pairs",
+        without=BY_LABEL)
     # fmt: on
 
 
@@ -37,19 +47,22 @@ class TrainingSettings:
     # A table: one setting a paragraph reads better than one argument a line.
     # fmt: off
     epochs: int = setting(
-        20, "Most epochs.", group="Training", unit="epochs", low=1, high=10000)
+        20, "Most epochs.", group="Training", unit="epochs", low=1, high=10000, without=BY_LABEL)
     steps_per_epoch: int = setting(
-        40, "Optimiser steps an epoch.", group="Training", unit="steps", low=1, high=100000)
+        40, "Optimiser steps an epoch.", group="Training", unit="steps", low=1, high=100000,
+        without=BY_LABEL)
     patience: int = setting(
         8, "Epochs without a better validation AUC of images before training stops.",
-        group="Training", unit="epochs", low=1, high=10000)
+        group="Training", unit="epochs", low=1, high=10000, without=BY_LABEL)
     learning_rate: float = setting(
-        3e-4, "Highest learning rate of AdamW.", group="Training", low=1e-08, high=10.0)
+        3e-4, "Highest learning rate of AdamW.", group="Training", low=1e-08, high=10.0,
+        without=BY_LABEL)
     weight_decay: float = setting(
-        1e-4, "Decoupled weight decay of AdamW.", group="Training", low=0.0, high=1.0)
+        1e-4, "Decoupled weight decay of AdamW.", group="Training", low=0.0, high=1.0,
+        without=BY_LABEL)
     warmup: float = setting(
         0.05, "Share of all steps in which the learning rate rises; a cosine to zero follows.",
-        group="Training", low=0.0, high=0.9)
+        group="Training", low=0.0, high=0.9, without=BY_LABEL)
     mixed_precision: bool = setting(
         False, "Compute in float16 on a GPU and in bfloat16 elsewhere.", group="Training")
     jit_compile: bool = setting(

@@ -62,7 +62,7 @@ class Entry:
 
 
 def _copies(config):
-    return CopySpace(recipe=tuple(config.copy_recipe().items()))
+    return CopySpace(recipe=tuple(config.copy_recipe(config.drawing_seed).items()))
 
 
 def _in_copies(make):

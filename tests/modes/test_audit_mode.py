@@ -212,7 +212,7 @@ def test_a_mistake_is_told(words, said, tmp_path, monkeypatch, capsys):
 
 def test_settings_of_audits_go_with_audits(tmp_path, capsys):
     assert main(["main.py", "--fail_on_evidence", f"--data={tmp_path}"]) == 2
-    assert "--fail_on_evidence go with --mode=audit" in capsys.readouterr().err
+    assert "--fail_on_evidence goes with --mode=audit" in capsys.readouterr().err
 
 
 def test_two_generators_are_two_audits(victim, tmp_path, capsys):

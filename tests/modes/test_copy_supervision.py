@@ -198,7 +198,7 @@ def test_no_label_is_in_the_network_and_overwrite_starts_anew(trained, victim, s
         ((*COPY, "--finetune=none"), "--backbone=compact has no pretrained weights"),
         ((*SMALL, "--supervision=attribution", "--pairing=nearest"), "only --pairing=random does"),
         ((*COPY, "--pairing=nearest", "--epochs=3"), "--pairing and --epochs decide how pairs"),
-        ((*SMALL, "--copy_steps=5"), "--copy_steps go with --supervision=copy"),
+        ((*SMALL, "--copy_steps=5"), "--copy_steps goes with --supervision=copy"),
         ((*SMALL, "--supervision=copies"), "--supervision must be one of"),
     ],
 )

@@ -47,7 +47,7 @@ def fit(config, backbone, material, folder):
         gray(material, real.index),
         gray(material, made.index),
         Pool.of(real, real).groups,
-        Recipe(**config.copy_recipe()),
+        Recipe(**config.copy_recipe(config.drawing_seed)),
         folder=folder,
         jit_compile=config.jit_compile,
         title="learning what a copy is",
