@@ -133,7 +133,7 @@ def test_its_command_makes_it_again(record):
 def auc(folder, name):
     """(value, low, high) of a classical detector on a data set."""
     config = Config(data=str(folder))
-    catalog = open_catalog(config, "train")
+    catalog = open_catalog(config.data, config, "train")
     scores = cross_fitted_scores(make_detector(name), catalog.frame, PixelStore(), folds=5, seed=0)
     figure = evaluate_frame(scores, config).to_dict()["metrics"]["auc"]
     return figure["value"], figure["low"], figure["high"]

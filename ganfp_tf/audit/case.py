@@ -39,7 +39,8 @@ class Case:
         generated: the generated images.
         names: detectors, in the registry's order.
         config: the audit's Config.
-        folder: where networks are kept.
+        folder: the run folder.
+        store: the pixels of all images.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Case:
     names: tuple[str, ...]
     config: object
     folder: pathlib.Path
+    store: PixelStore
     _fixed: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -60,11 +62,6 @@ class Case:
     def folds(self):
         """Patient-disjoint folds of cross-fitting."""
         return self.config.folds or FOLDS
-
-    @functools.cached_property
-    def store(self):
-        """The pixels of all images."""
-        return PixelStore(reader=ImageReader.of(self.config), folder=str(self.folder / "networks"))
 
     @property
     def tested(self):
@@ -180,14 +177,17 @@ def open_case(config, folder):
     Raises:
         UserError: images are missing or contradict themselves, or come from several generators.
     """
+    store = PixelStore(reader=ImageReader.of(config), folder=str(folder / "networks"))
     if config.suspects:
-        catalog = open_suspects(config)
+        catalog = open_suspects(
+            config.data, config.suspects, config.reference, config, on_image=store.add
+        )
         frame = catalog.frame
         real = frame[frame["role"] == "real"].reset_index(drop=True)
         kind = "reference" if config.reference else "suspects"
         real = real.assign(label=real["side"])
     else:
-        catalog, kind = open_catalog(config, "train"), "labelled"
+        catalog, kind = open_catalog(config.data, config, "train", store.add), "labelled"
         real = catalog.labelled
         _check_one_generator(real, catalog.generated)
         _check_names(real)
@@ -203,7 +203,7 @@ def open_case(config, folder):
     real = real.assign(part="")
     generated = catalog.generated.assign(part="")
     names = _usable(registry.parse_detectors(config.detectors, config.shadow), kind, config)
-    return Case(kind, catalog, real, generated, tuple(names), config, folder)
+    return Case(kind, catalog, real, generated, tuple(names), config, folder, store)
 
 
 def _usable(names, kind, config):

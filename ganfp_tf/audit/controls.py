@@ -144,7 +144,11 @@ def unrelated_images(case):
         data = pathlib.Path(case.config.data)
         beside = (data.parent if data.is_file() else data) / "unrelated"
         folder = str(beside) if (beside / "manifest.csv").is_file() else ""
-    return open_generated(folder, case.config, "--unrelated_generated") if folder else None
+    return (
+        open_generated(folder, case.config, "--unrelated_generated", case.store.add)
+        if folder
+        else None
+    )
 
 
 def _unrelated(case, made):

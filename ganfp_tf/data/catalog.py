@@ -7,10 +7,13 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from ganfp_tf import progress as bars
+from ganfp_tf.config.data import DataSettings
 from ganfp_tf.data import images
 from ganfp_tf.data.checks import check_content, check_names, check_need
 from ganfp_tf.data.images import DEFAULT_READER, ImageReader
@@ -18,6 +21,7 @@ from ganfp_tf.data.layouts import find_images, natural_key, shown
 from ganfp_tf.errors import UserError
 
 LISTED = 20
+OnImage = Callable[[str, np.ndarray], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,22 +42,22 @@ class Catalog:
     warnings: tuple[str, ...]
 
     @property
-    def real(self):
+    def real(self) -> pd.DataFrame:
         """Rows of real images."""
         return self._rows(self.frame.role == "real")
 
     @property
-    def generated(self):
+    def generated(self) -> pd.DataFrame:
         """Rows of generated images."""
         return self._rows(self.frame.role == "generated")
 
     @property
-    def labelled(self):
+    def labelled(self) -> pd.DataFrame:
         """Rows of real images known to be used or not used."""
         return self._rows((self.frame.role == "real") & (self.frame.label >= 0))
 
     @property
-    def unknown(self):
+    def unknown(self) -> pd.DataFrame:
         """Rows of real images without a label."""
         return self._rows((self.frame.role == "real") & (self.frame.label < 0))
 
@@ -61,14 +65,22 @@ class Catalog:
         return self.frame[mask].reset_index(drop=True)
 
 
-def open_catalog(config, need):
-    """Reads the images of --data for "train" or "predict"; its warnings go to stderr."""
+def open_catalog(
+    data: str, settings: DataSettings, need: str, on_image: OnImage | None = None
+) -> Catalog:
+    """Reads the images of `data` for "train" or "predict"; its warnings go to stderr.
+
+    Args:
+        data, need, on_image: as in `load_catalog`.
+        settings: how images are read.
+    """
     catalog = load_catalog(
-        config.data,
-        patient_regex=config.patient_regex,
-        skip_unreadable=config.skip_unreadable,
-        reader=ImageReader.of(config),
+        data,
+        patient_regex=settings.patient_regex,
+        skip_unreadable=settings.skip_unreadable,
+        reader=ImageReader.of(settings),
         need=need,
+        on_image=on_image,
     )
     for warning in catalog.warnings:
         print(f"ganfp: warning: {warning}", file=sys.stderr)
@@ -76,14 +88,15 @@ def open_catalog(config, need):
 
 
 def load_catalog(
-    data,
+    data: str | os.PathLike,
     *,
-    patient_regex="",
-    skip_unreadable=False,
-    reader=DEFAULT_READER,
-    need="train",
-    progress=True,
-):
+    patient_regex: str = "",
+    skip_unreadable: bool = False,
+    reader: ImageReader = DEFAULT_READER,
+    need: str = "train",
+    progress: bool = True,
+    on_image: OnImage | None = None,
+) -> Catalog:
     """Lists, selects, reads and checks the images of `data`.
 
     Args:
@@ -94,6 +107,7 @@ def load_catalog(
         reader: reads the images.
         need: "train" (used, not used and generated images) or "predict" (unknown and generated).
         progress: show a progress bar on stderr.
+        on_image: called with the digest and the (H, W, 3) pixels of every image, in threads.
 
     Returns:
         A Catalog.
@@ -114,7 +128,7 @@ def load_catalog(
     check_names(frame)
     frame, notes = assign_patients(frame, patient_regex)
     frame, unreadable, lost = with_contents(
-        frame, skip_unreadable=skip_unreadable, reader=reader, progress=progress
+        frame, skip_unreadable=skip_unreadable, reader=reader, progress=progress, on_image=on_image
     )
     notes += lost
     if len(unreadable):
@@ -124,7 +138,7 @@ def load_catalog(
     return Catalog(frame, unreadable, tuple(notes))
 
 
-def select(frame, need):
+def select(frame: pd.DataFrame, need: str) -> pd.DataFrame:
     """Keeps the rows that a purpose needs.
 
     For "train" the labelled real images, for "predict" the unknown ones, and with them the
@@ -141,7 +155,7 @@ def select(frame, need):
     return frame[real | (near if near.any() else generated)]
 
 
-def assign_patients(frame, patient_regex):
+def assign_patients(frame: pd.DataFrame, patient_regex: str) -> tuple[pd.DataFrame, list[str]]:
     """Fills the column patient; returns the frame and a list of warnings.
 
     A manifest's patient comes first, then `patient_regex`, else an image is its own patient, named
@@ -192,13 +206,19 @@ def _first_group(pattern, text):
 
 
 def with_contents(
-    frame, *, skip_unreadable=False, reader=DEFAULT_READER, progress=True, flags="--data"
-):
+    frame: pd.DataFrame,
+    *,
+    skip_unreadable: bool = False,
+    reader: ImageReader = DEFAULT_READER,
+    progress: bool = True,
+    flags: str = "--data",
+    on_image: OnImage | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Reads the files of `frame` and adds what `read_all` finds in them.
 
     Args:
         frame: DataFrame with path.
-        skip_unreadable, reader, progress: as in `load_catalog`.
+        skip_unreadable, reader, progress, on_image: as in `load_catalog`.
         flags: where the files come from, for the message.
 
     Returns:
@@ -208,7 +228,7 @@ def with_contents(
     Raises:
         UserError: names all files that cannot be read, unless `skip_unreadable`.
     """
-    read = read_all(frame.path, reader=reader, progress=progress)
+    read = read_all(frame.path, reader=reader, progress=progress, on_image=on_image)
     frame = pd.concat([frame.reset_index(drop=True), read], axis=1)
     failed = frame.reason != ""
     unreadable = frame.loc[failed, ["path", "reason"]].reset_index(drop=True)
@@ -222,10 +242,16 @@ def with_contents(
     return frame[~failed].drop(columns="reason").reset_index(drop=True), unreadable, notes
 
 
-def read_all(paths, *, reader=DEFAULT_READER, progress=True):
+def read_all(
+    paths: Sequence[str],
+    *,
+    reader: ImageReader = DEFAULT_READER,
+    progress: bool = True,
+    on_image: OnImage | None = None,
+) -> pd.DataFrame:
     """Reads every file once; returns a frame with digest, fast, height, width, reason.
 
-    The reason is empty where the file could be read.
+    The reason is empty if the file could be read. Arguments as in `load_catalog`.
     """
 
     def read(path):
@@ -239,6 +265,8 @@ def read_all(paths, *, reader=DEFAULT_READER, progress=True):
         except UnicodeEncodeError:
             return {**row, "reason": "its name is not UTF-8: rename it"}
         digest, fast = hashlib.sha256(data).hexdigest(), images.is_fast(data)
+        if on_image:
+            on_image(digest, pixels)
         return {
             **row,
             "digest": digest,
@@ -264,7 +292,7 @@ def read_all(paths, *, reader=DEFAULT_READER, progress=True):
     return pd.DataFrame(rows, columns=["digest", "fast", "height", "width", "reason"])
 
 
-def describe_unreadable(unreadable, flags="--data"):
+def describe_unreadable(unreadable: pd.DataFrame, flags: str = "--data") -> str:
     """One message for all files that cannot be read: the first `LISTED` with their reasons."""
     count = len(unreadable)
     lines = [

@@ -4,7 +4,8 @@ import sys
 
 import pandas as pd
 
-from ganfp_tf.data.catalog import Catalog, assign_patients, with_contents
+from ganfp_tf.config.data import DataSettings
+from ganfp_tf.data.catalog import Catalog, OnImage, assign_patients, with_contents
 from ganfp_tf.data.checks import check_suspects
 from ganfp_tf.data.folders import list_images
 from ganfp_tf.data.images import ImageReader
@@ -15,17 +16,25 @@ FLAGS = {SUSPECT: "--suspects", REFERENCE: "--reference", GENERATED: "--data"}
 SIDES = {SUSPECT: 1, REFERENCE: 0, SIBLING: 0, GENERATED: -1}
 
 
-def open_suspects(config):
+def open_suspects(
+    data: str,
+    suspects: str,
+    reference: str,
+    settings: DataSettings,
+    on_image: OnImage | None = None,
+) -> Catalog:
     """Reads the images of an audit without labels; its warnings go to stderr.
 
-    --data gives the generated images, --suspects the real images in question, --reference ("":
-    none) real images that are known to be unused. Each is a folder or a CSV as
-    `folders.list_images` takes it; labels are not looked at. Without role folders or a column role,
-    all images of --data are generated, those of the others real. A patient found in both is one.
+    Each source is a folder or a CSV as `folders.list_images` takes it; labels are not looked at.
+    Without role folders or a column role, all images of `data` are generated, those of the others
+    real. A patient found in both is one.
 
     Args:
-        config: has data, suspects, reference, patient_regex, skip_unreadable, window_range and
-            nifti_slice.
+        data: the generated images.
+        suspects: the real images in question.
+        reference: real images that are known to be unused; "": none.
+        settings: how images are read.
+        on_image: as in `load_catalog`.
 
     Returns:
         A Catalog. Its frame has label -1 and part "" in all rows, and two more columns:
@@ -36,16 +45,17 @@ def open_suspects(config):
     Raises:
         UserError: nothing is found, a file cannot be read, or the images contradict each other.
     """
-    given = {SUSPECT: config.suspects, REFERENCE: config.reference, GENERATED: config.data}
-    if not config.reference:
+    given = {SUSPECT: suspects, REFERENCE: reference, GENERATED: data}
+    if not reference:
         del given[REFERENCE]
     frame, notes = _listed(given)
-    frame, more = _with_patients(frame, config.patient_regex)
+    frame, more = _with_patients(frame, settings.patient_regex)
     frame, unreadable, lost = with_contents(
         frame,
-        skip_unreadable=config.skip_unreadable,
-        reader=ImageReader.of(config),
+        skip_unreadable=settings.skip_unreadable,
+        reader=ImageReader.of(settings),
         flags=", ".join(FLAGS[group] for group in given),
+        on_image=on_image,
     )
     frame = _with_siblings(frame)
     notes += more + lost + check_suspects(frame, {FLAGS[group]: group for group in given})
@@ -97,7 +107,9 @@ def _with_siblings(frame):
     return frame.assign(group=frame.group.where(~moved, SIBLING))
 
 
-def open_generated(data, config, flag):
+def open_generated(
+    data: str, settings: DataSettings, flag: str, on_image: OnImage | None = None
+) -> pd.DataFrame:
     """Reads generated images that lie anywhere, as the rows of a Catalog; `flag` named them.
 
     Raises:
@@ -106,9 +118,10 @@ def open_generated(data, config, flag):
     frame = list_images(data, flag=flag, role=GENERATED)
     frame, _, notes = with_contents(
         frame.assign(part="", patient=""),
-        skip_unreadable=config.skip_unreadable,
-        reader=ImageReader.of(config),
+        skip_unreadable=settings.skip_unreadable,
+        reader=ImageReader.of(settings),
         flags=flag,
+        on_image=on_image,
     )
     for note in notes:
         print(f"ganfp: warning: {note}", file=sys.stderr)

@@ -48,7 +48,7 @@ RESOLVES_1_PERCENT = 100
 def run(config):
     """Measures what is not measured yet, then writes benchmark.csv, .md and .html."""
     names = registry.parse_detectors(config.detectors, config.shadow)
-    catalog = None if config.grid else open_catalog(config, "train")
+    catalog = None if config.grid else open_catalog(config.data, config, "train")
     folder = run_folder.start(config, None if catalog is None else catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     if config.grid:
@@ -127,7 +127,7 @@ class _Images:
 
     @functools.cached_property
     def frame(self):
-        return open_catalog(self.config, "train").frame
+        return open_catalog(self.config.data, self.config, "train", self.store.add).frame
 
 
 def write(rows, planned, folder, config):

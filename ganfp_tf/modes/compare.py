@@ -20,7 +20,7 @@ TITLE = "Systems compared"
 def run(config):
     """Trains and evaluates what is not done yet, then writes comparison.csv, .md and .html."""
     systems = plan(config)
-    catalog = open_catalog(config, "train")
+    catalog = open_catalog(config.data, config, "train")
     folder = run_folder.start(config, catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
     own = [system for system in systems if not system.same_as]

@@ -18,7 +18,7 @@ def run(config):
     beam = open_beam(config) if config.beam else None
     folder = run_folder.folder_of(config)
     run_folder.require(folder, "config.json", "weights.json", "splits/main/decision.json")
-    catalog = open_catalog(config, "predict")
+    catalog = open_catalog(config.data, config, "predict")
     if beam:
         detector = trained.Scorers(folder, config).of("main")
         pipeline, runner = beam

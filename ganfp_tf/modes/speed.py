@@ -24,7 +24,7 @@ def run(config):
     Args:
         config: the run's Config.
     """
-    catalog = open_catalog(config, "train")
+    catalog = open_catalog(config.data, config, "train")
     folder = run_folder.start(config, catalog.frame)
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}", flush=True)
     prepare_runtime(config)

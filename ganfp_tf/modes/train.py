@@ -40,7 +40,7 @@ def run(config, clock=None):
 
 def _run(config, clock, team):
     with clock.lap("reading"):
-        catalog = open_catalog(config, "train")
+        catalog = open_catalog(config.data, config, "train")
     splits = make_splits(
         catalog.frame,
         test_fraction=config.test_fraction,

@@ -19,7 +19,7 @@ ALL_STACKS = ("nearest_pixels", "fast_mean", "fast_stack", "mean", "stack")
 
 def unread(kind, *names):
     """A case of detectors alone: nothing is opened to name the primary one."""
-    return Case(kind, None, None, None, names, Config(mode="audit"), None)
+    return Case(kind, None, None, None, names, Config(mode="audit"), None, None)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import os
 import pathlib
 import tempfile
-import types
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ganfp_tf.config.data import DataSettings
 from ganfp_tf.data.folders import list_images
 from ganfp_tf.data.suspects import open_suspects
 from ganfp_tf.errors import UserError
@@ -34,10 +34,10 @@ def audit(tmp_path):
 
 
 def opened(root, *, reference="unused", **changes):
-    asked = dict(data=str(root / "made"), suspects=str(root / "asked"), patient_regex="")
-    asked |= dict(skip_unreadable=False, window_range=None, nifti_slice=-1)
-    reference = str(root / reference) if reference else ""
-    return open_suspects(types.SimpleNamespace(**(asked | {"reference": reference} | changes)))
+    sources = dict(data=str(root / "made"), suspects=str(root / "asked"))
+    sources |= {name: changes.pop(name) for name in sources if name in changes}
+    sources["reference"] = str(root / reference) if reference else ""
+    return open_suspects(**sources, settings=DataSettings(**changes))
 
 
 def names(catalog, group):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit import metrics
-from ganfp_tf.audit.case import REFERENCE, SUSPECT, Case
+from ganfp_tf.audit.case import REFERENCE, SUSPECT
 
 
 def null_audits(case, runs, *, seed=0):
@@ -28,11 +28,10 @@ def null_audits(case, runs, *, seed=0):
         first = np.isin(codes, rng.permutation(len(names))[: len(names) // 2])
         real = unused.assign(label=first.astype(int), group=np.where(first, SUSPECT, REFERENCE))
         config = dataclasses.replace(case.config, seed=run)
-        own = Case(case.kind, case.catalog, real, case.generated, case.names, config, case.folder)
+        own = dataclasses.replace(case, real=real, config=config)
         if base is None:
             base = own
         # Labels are hidden from what is fitted: the same for every half.
-        own.__dict__["store"] = base.store
         own._fixed.update(base._fixed)
         scores = own.scores(own.primary, decide=own.labelled)
         base._fixed.update(own._fixed)

@@ -10,6 +10,7 @@ from PIL import Image
 from ganfp_tf.audit.case import Case, open_case
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import Catalog
+from ganfp_tf.data.pixels import PixelStore
 
 QUICK = dict(mode="audit", bootstrap=100, permutations=199, folds=3)
 THREE = "nearest_pixels,calibrated_pixels,hits_pixels"
@@ -60,7 +61,8 @@ def scored(rows, *, kind="labelled", names=("nearest_pixels", "blind_pixels"), *
     )
     catalog = Catalog(real, pd.DataFrame(columns=["path", "reason"]), ())
     config = Config(**{**QUICK, **settings})
-    case = Case(kind, catalog, real, real.iloc[:0], tuple(names), config, pathlib.Path("nowhere"))
+    place = pathlib.Path("nowhere")
+    case = Case(kind, catalog, real, real.iloc[:0], tuple(names), config, place, PixelStore())
     case._fixed[case.primary] = Known(dict(zip(frame["name"], frame["score"], strict=True)))
     tested = frame[frame["group"] != "sibling"].reset_index(drop=True)
     scores = case.tested[["name", "patient", "label"]].assign(

@@ -47,7 +47,7 @@ def written(tmp_path_factory):
 
 def test_it_is_a_data_set_of_the_task(written):
     folder, real = written
-    frame = open_catalog(Config(data=str(folder)), "train").frame
+    frame = open_catalog(str(folder), Config(), "train").frame
     known = frame[frame.role == "real"]
     assert known.label.value_counts().to_dict() == {1: 9, 0: 9}
     assert len(frame[frame.role == "generated"]) == 15
@@ -56,7 +56,7 @@ def test_it_is_a_data_set_of_the_task(written):
         for target, patient in zip(real.target, real.patient, strict=True)
     }
     assert all(patient_of[name] == p for name, p in zip(known.name, known.patient, strict=True))
-    unknown = open_catalog(Config(data=str(folder), mode="predict", run_dir="x"), "predict").frame
+    unknown = open_catalog(str(folder), Config(), "predict").frame
     assert len(unknown[unknown.role == "real"]) == 3 + 3 + 3
     assert len(unknown[unknown.role == "generated"]) == 5
 
@@ -93,8 +93,8 @@ def test_order_and_numbers_tell_nothing(written):
 
 def test_the_unrelated_control_has_the_same_labels(written):
     folder, _ = written
-    frame = open_catalog(Config(data=str(folder / "unrelated")), "train").frame
-    ours = open_catalog(Config(data=str(folder)), "train").frame
+    frame = open_catalog(str(folder / "unrelated"), Config(), "train").frame
+    ours = open_catalog(str(folder), Config(), "train").frame
     columns = ["name", "label", "patient"]
     expected = ours[ours.role == "real"][columns].to_numpy().tolist()
     assert frame[frame.role == "real"][columns].to_numpy().tolist() == expected

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.data.cache import DigestCache
 from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.detectors.ensemble import Weights
@@ -103,17 +104,15 @@ class Network:
 
     def __init__(self, networks):
         self.networks = networks
-        self._tokens = {}
+        self._tokens = DigestCache()
 
     def tokens(self, material, rows):
         """Tokens of a Material's rows: (len(rows), T, D) float32."""
         digests = material.frame["digest"].to_numpy()[rows]
-        new = ~pd.Index(digests).isin(list(self._tokens))
-        first = np.flatnonzero(new & ~pd.Series(digests).duplicated().to_numpy())
-        if len(first):
-            found = material.tokens(self.networks, np.asarray(rows)[first])
-            self._tokens.update(zip(digests[first], found, strict=True))
-        return np.stack([self._tokens[digest] for digest in digests])
+        frame = pd.DataFrame({"row": rows, "digest": digests})
+        return self._tokens.get(
+            frame, lambda new: material.tokens(self.networks, new["row"].to_numpy())
+        )
 
     def signals(self, material, real, generated, reference):
         """What the network has to say of real images, each higher = used.

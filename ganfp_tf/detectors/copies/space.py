@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 
+from ganfp_tf.data.cache import DigestCache
 from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.spaces.base import Vectors
@@ -103,7 +104,9 @@ class TrainedCopySpace:
     key: str
     name: str = dataclasses.field(default="copies", init=False)
     title: str = dataclasses.field(default=CopySpace.title, init=False)
-    _tokens: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    _tokens: DigestCache = dataclasses.field(
+        default_factory=DigestCache, init=False, repr=False, compare=False
+    )
 
     def fit(self, real, generated, store):
         """Takes both domains' means. Vectors are as long as makes their distance sqrt(1 - cosine).
@@ -131,9 +134,8 @@ class TrainedCopySpace:
         """(len(frame), T, D) float32; each content passes the network once."""
         from ganfp_tf.siamese import copy_training
 
-        new = frame[~frame["digest"].isin(self._tokens.keys())].drop_duplicates("digest")
-        if len(new):
+        def encode(new):
             images = store.pixels(new).reshape(len(new), self.side, self.side)
-            encoded = copy_training.encode(self.networks, images)
-            self._tokens.update(zip(new["digest"], encoded, strict=True))
-        return np.stack([self._tokens[digest] for digest in frame["digest"]])
+            return copy_training.encode(self.networks, images)
+
+        return self._tokens.get(frame, encode)

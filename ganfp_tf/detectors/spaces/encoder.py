@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from ganfp_tf.data.cache import DigestCache
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.errors import UserError
 
@@ -78,19 +79,12 @@ class EncoderStage:
     def _features(self, frame, store):
         """(len(frame), positions, channels) float32; each content passes the network once."""
         key = (self.name, self.backbone, self.stage, self.image_size, self.weights)
-        known = store.keep(key, dict)
-        new = frame[~frame["digest"].isin(known.keys())].drop_duplicates("digest")
-        if len(new):
-            new = new.sort_values("digest")
+
+        def compute(part):
             network = store.keep((*key, "network"), self._network)
-            for start in range(0, len(new), BATCH):
-                part = new.iloc[start : start + BATCH]
-                known.update(zip(part["digest"], network(store.pixels(part)), strict=True))
-        shape = next(iter(known.values())).shape
-        found = np.empty((len(frame), *shape), "float32")
-        for place, digest in enumerate(frame["digest"]):
-            found[place] = known[digest]
-        return found
+            return network(store.pixels(part))
+
+        return store.keep(key, DigestCache).get(frame, compute, block=BATCH)
 
     def _network(self):
         """Function (n <= BATCH, side * side) gray values in [0, 1] -> (n, positions, channels)."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.data.cache import DigestCache
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.errors import UserError
 
@@ -22,15 +23,8 @@ def per_image(frame, store, key, compute):
     Returns:
         (len(frame), ...) array of the type that `compute` returned.
     """
-    known = store.keep(key, dict)
-    new = frame[~frame["digest"].isin(known.keys())]
-    new = new.drop_duplicates("digest").sort_values("digest")
-    for start in range(0, len(new), BLOCK):
-        part = new.iloc[start : start + BLOCK]
-        known.update(zip(part["digest"], compute(squares(store.pixels(part))), strict=True))
-    if not len(frame):
-        return compute(squares(store.pixels(frame)))
-    return np.stack([known[digest] for digest in frame["digest"]])
+    known = store.keep(key, DigestCache)
+    return known.get(frame, lambda part: compute(squares(store.pixels(part))), block=BLOCK)
 
 
 def squares(rows):

@@ -138,7 +138,7 @@ def space_of(*frames, networks=None):
     for frame in frames:
         for digest in frame["digest"]:
             vector = np.array([float(x) for x in digest.split()], "float32")
-            found._tokens[digest] = vector.reshape(-1, 2)
+            found._tokens.rows[digest] = vector.reshape(-1, 2)
     return found
 
 
