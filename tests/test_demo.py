@@ -18,6 +18,7 @@ from ganfp_tf.errors import UserError
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.phantoms.phantom import phantom
 from ganfp_tf.statistics.evaluation import evaluate_frame
+from ganfp_tf.statistics.sample import Resampling
 from main import main
 
 
@@ -135,7 +136,7 @@ def auc(folder, name):
     config = Config(data=str(folder))
     catalog = open_catalog(config.data, config, "train")
     scores = cross_fitted_scores(make_detector(name), catalog.frame, PixelStore(), folds=5, seed=0)
-    figure = evaluate_frame(scores, config).to_dict()["metrics"]["auc"]
+    figure = evaluate_frame(scores, Resampling.of(config)).to_dict()["metrics"]["auc"]
     return figure["value"], figure["low"], figure["high"]
 
 

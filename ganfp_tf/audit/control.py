@@ -8,6 +8,7 @@ import pandas as pd
 
 from ganfp_tf.audit.patient_scores import permuted_p
 from ganfp_tf.statistics.evaluation import evaluate_frame
+from ganfp_tf.statistics.sample import Resampling
 
 FEWEST = 4  # patients a side, below which no p could be below .05
 TOO_FEW = f"Not run: it needs {FEWEST} patients on either side, and there are fewer."
@@ -57,12 +58,13 @@ def answered(case, question, frame, generated=None, *, detector=None, two_sided=
 
 def judged_by(case, question, scores, two_sided=False):
     """The question with the answer that these scores give; labels are the control's."""
-    evaluation = evaluate_frame(scores, case.config, strata="split_id")
-    interval, p = evaluation.intervals["auc_within"], permuted_p(scores, case.config)
+    resampling = Resampling.of(case.config)
+    evaluation = evaluate_frame(scores, resampling, strata="split_id")
+    interval, p = evaluation.intervals["auc_within"], permuted_p(scores, resampling)
     if math.isnan(p) or math.isnan(evaluation.auc_within):
         return dataclasses.replace(question, found="Not run: no fold had images of both sides.")
     if two_sided:
-        below = permuted_p(scores.assign(score=-scores["score"]), case.config)
+        below = permuted_p(scores.assign(score=-scores["score"]), resampling)
         p = min(1.0, 2.0 * min(p, below))
     found = (
         f"AUC {evaluation.auc_within:.2f} [{interval.low:.2f}, {interval.high:.2f}] over "

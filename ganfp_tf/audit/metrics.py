@@ -27,13 +27,13 @@ from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal
 from ganfp_tf.statistics.epsilon import epsilon_lower_bound
 from ganfp_tf.statistics.evaluation import ALPHA, POWER, evaluate_frame
-from ganfp_tf.statistics.intervals import majority_labels
 from ganfp_tf.statistics.low_fpr import tpr_at_low_rates
 from ganfp_tf.statistics.member_share import share_used
 from ganfp_tf.statistics.metrics import auc_within
 from ganfp_tf.statistics.multiple_testing import benjamini_hochberg
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
+from ganfp_tf.statistics.sample import Resampling, Sample
 from ganfp_tf.statistics.two_sample import set_test
 
 FIGURES = ("kappa", "accuracy", "f1", "precision", "recall")  # of decisions: labels are needed
@@ -60,17 +60,18 @@ def _detector_result(case, each, best):
     )
     if case.kind == "suspects":
         return result
-    evaluation = evaluate_frame(each.scores, case.config, strata="split_id")
+    resampling = Resampling.of(case.config)
+    evaluation = evaluate_frame(each.scores, resampling, strata="split_id")
     result = dataclasses.replace(
         result,
         auc=_estimate(evaluation, "auc_within"),
-        p=_known(permuted_p(each.scores, case.config)),
-        less_best=_less(each, best, case.config) if best and each.name != best.name else None,
+        p=_known(permuted_p(each.scores, resampling)),
+        less_best=_less(each, best, resampling) if best and each.name != best.name else None,
     )
     if not case.labelled:
         return result
     of_decisions = {name: _estimate(evaluation, name) for name in FIGURES}
-    return dataclasses.replace(result, tpr=_low_rates(each.scores, case.config), **of_decisions)
+    return dataclasses.replace(result, tpr=_low_rates(each.scores, resampling), **of_decisions)
 
 
 def _estimate(evaluation, name):
@@ -165,29 +166,15 @@ def set_level(
     """Suspects and reference as a whole, and the share of suspects that were used."""
     if case.kind == "suspects":
         return None, None
-    suspects, reference = (images[images["group"] == g] for g in (SUSPECT, REFERENCE))
-    config = case.config
-    strata = np.concatenate([suspects["fold"], reference["fold"]])
-    found = set_test(
-        suspects["score"],
-        reference["score"],
-        suspects["patient"],
-        reference["patient"],
-        permutations=config.permutations,
-        confidence=config.confidence,
-        resamples=config.bootstrap,
-        seed=config.seed,
-        strata=strata,
+    sides = pd.concat([images[images["group"] == group] for group in (SUSPECT, REFERENCE)])
+    sample = Sample(
+        (sides["group"] == SUSPECT).to_numpy(),
+        sides["score"].to_numpy(),
+        sides["patient"].to_numpy(),
+        strata=sides["fold"].to_numpy(),
     )
-    share = share_used(
-        suspects["score"],
-        reference["score"],
-        suspect_patients=suspects["patient"],
-        reference_patients=reference["patient"],
-        resamples=config.bootstrap,
-        confidence=config.confidence,
-        seed=config.seed,
-    )
+    resampling = Resampling.of(case.config)
+    found, share = set_test(sample, resampling), share_used(sample, resampling)
     return (
         SetResult(
             welch_t=found.welch_t,
@@ -218,14 +205,15 @@ def patient_level(case: Case, images: pd.DataFrame) -> PatientResult | None:
     tested = images[images["group"] != SIBLING]
     sides = (tested["group"] == SUSPECT).astype(int)
     means = pooled(tested.assign(label=sides, split_id=tested["fold"]))
-    evaluation = evaluate_frame(means, case.config, strata="split_id")
+    resampling = Resampling.of(case.config)
+    evaluation = evaluate_frame(means, resampling, strata="split_id")
     return PatientResult(
         n=len(means),
         auc=_estimate(evaluation, "auc_within"),
         p=_known(evaluation.permutation.auc_p),
         pooling="mean of a patient's images",
         kappa=_estimate(evaluation, "kappa") if case.labelled else None,
-        tpr=_low_rates(means, case.config) if case.labelled else None,
+        tpr=_low_rates(means, resampling) if case.labelled else None,
     )
 
 
@@ -238,11 +226,12 @@ def sibling_level(case: Case, images: pd.DataFrame) -> SiblingResult | None:
     labels = (rows["group"] == SIBLING).astype(int)
     # Of one fold: siblings are scored by all folds together.
     frame = rows.assign(label=labels, decision=labels, split_id="all")
+    resampling = Resampling.of(case.config)
     return SiblingResult(
         images=len(siblings),
         patients=siblings["patient"].nunique(),
-        auc=_estimate(evaluate_frame(frame, case.config), "auc"),
-        p=_known(permuted_p(frame, case.config)),
+        auc=_estimate(evaluate_frame(frame, resampling), "auc"),
+        p=_known(permuted_p(frame, resampling)),
         note="Images known to be unused of patients who are suspected, against those of other "
         "patients. Where they score higher, the generator gives away patients, not only images. "
         "They are in no other figure.",
@@ -254,9 +243,12 @@ def power(case: Case, images: pd.DataFrame, auc: Estimate | None) -> PowerResult
     if auc is None:
         return None
     tested = images[images["group"] != SIBLING]
-    codes = pd.factorize(tested["patient"])[0]
-    labels = majority_labels((tested["group"] == SUSPECT).to_numpy().astype(int), codes)
-    used, unused = int(labels.sum()), int((1 - labels).sum())
+    sample = Sample(
+        (tested["group"] == SUSPECT).to_numpy(),
+        tested["score"].to_numpy(),
+        tested["patient"].to_numpy(),
+    )
+    used, unused = sample.patient_counts
     curve = tuple((float(a), power_at(float(a), used, unused, ALPHA)) for a in CURVE)
     needed, seen = significant_auc(used, unused, ALPHA), detectable_auc(used, unused, ALPHA, POWER)
     found = "With so few patients no AUC could have been told from chance."
@@ -305,15 +297,8 @@ def epsilon(case: Case, images: pd.DataFrame) -> EpsilonResult | None:
     )
 
 
-def _low_rates(scores, config):
-    found = tpr_at_low_rates(
-        scores["label"],
-        scores["score"],
-        scores["patient"],
-        confidence=config.confidence,
-        resamples=config.bootstrap,
-        seed=config.seed,
-    )
+def _low_rates(scores, resampling):
+    found = tpr_at_low_rates(Sample.from_frame(scores), resampling)
     names = [field.name for field in dataclasses.fields(LowRate)]
     return tuple(LowRate(**{name: getattr(rate, name) for name in names}) for rate in found)
 
@@ -341,19 +326,16 @@ def _auc(each):
     return auc_within(scores["label"], scores["score"], scores["split_id"])
 
 
-def _less(each, best, config):
+def _less(each, best, resampling):
     # Scores of two folds are not of one scale, whichever of the two detectors has folds.
-    folds = pd.factorize(each.scores["split_id"] + " " + best.scores["split_id"])[0]
-    found = paired_bootstrap(
-        each.scores["label"],
-        each.scores["score"],
-        best.scores["score"],
+    folds = each.scores["split_id"] + " " + best.scores["split_id"]
+    sample = Sample(
+        each.scores["label"].to_numpy(),
+        each.scores["score"].to_numpy(),
         pd.factorize(each.scores["patient"])[0],
-        strata=folds,
-        resamples=config.bootstrap,
-        confidence=config.confidence,
-        seed=config.seed,
+        strata=folds.to_numpy(),
     )
+    found = paired_bootstrap(sample, best.scores["score"].to_numpy(), resampling)
     return Difference(
         other=best.name,
         difference=found.difference,

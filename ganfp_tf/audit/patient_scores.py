@@ -1,9 +1,12 @@
 """A patient's images taken together, and how often labels dealt out to patients look as good."""
 
+import pandas as pd
+
 from ganfp_tf.statistics.permutation import permutation_p
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 
-def pooled(scores):
+def pooled(scores: pd.DataFrame) -> pd.DataFrame:
     """The mean of each patient's images, in the order of their first.
 
     Args:
@@ -18,7 +21,7 @@ def pooled(scores):
     return means.assign(decision=(means["decision"] >= 0.5).astype(int))
 
 
-def permuted_p(scores, config):
+def permuted_p(scores: pd.DataFrame, resampling: Resampling) -> float:
     """One-sided p of "the AUC is above 0.5", labels being exchanged between patients of a fold.
 
     It is of the patients' means. Ranks of single images could be exchanged only between patients
@@ -27,19 +30,10 @@ def permuted_p(scores, config):
 
     Args:
         scores: as in `pooled`.
-        config: says permutations and seed.
+        resampling: number of permutations, and seed.
 
     Returns:
-        A float; nan where no fold has both sides.
+        A float; nan if no fold has both sides.
     """
-    means = pooled(scores)
-    found = permutation_p(
-        means["label"].to_numpy(),
-        means["score"].to_numpy(),
-        means["decision"].to_numpy(),
-        means["patient"].to_numpy(),
-        permutations=config.permutations,
-        seed=config.seed,
-        strata=means["split_id"].to_numpy(),
-    )
-    return found.auc_p
+    sample = Sample.from_frame(pooled(scores), strata="split_id")
+    return permutation_p(sample, resampling).auc_p

@@ -6,7 +6,7 @@ import pandas as pd
 from ganfp_tf.data.split import make_splits
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
-from ganfp_tf.statistics.metrics import check_scores
+from ganfp_tf.statistics.sample import check_scores
 
 FOLDS = 5  # where --folds says nothing
 COLUMNS = ["split_id", "name", "patient", "label", "split", "score", "decision"]

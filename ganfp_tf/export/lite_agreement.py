@@ -17,6 +17,7 @@ from ganfp_tf.siamese import networks
 from ganfp_tf.statistics.intervals import patient_bootstrap
 from ganfp_tf.statistics.metrics import auc
 from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 FEW = 32  # calibration images of each kind whose pairs say whether 8 bits are enough
 FAITHFUL = 0.98  # rank correlation of pairs below which an 8-bit encoder is not kept
@@ -192,9 +193,12 @@ def agreement(encoder, comparator, made, images, config, decision):
         "litert": image_scores(theirs.logits, config),
     }
     labels, patients = images.frame["label"].to_numpy(), images.frame["patient"].to_numpy()
-    drawing = {"resamples": config.bootstrap, "confidence": config.confidence, "seed": config.seed}
-    areas = {name: _area(labels, score, patients, drawing) for name, score in scores.items()}
-    apart = paired_bootstrap(labels, scores["litert"], scores["keras"], patients, **drawing)
+    # The decisions play no part in the AUC.
+    undecided = np.zeros(len(labels), int)
+    samples = {name: Sample(labels, score, patients, undecided) for name, score in scores.items()}
+    resampling = Resampling.of(config)
+    areas = {name: _area(sample, resampling) for name, sample in samples.items()}
+    apart = paired_bootstrap(samples["litert"], scores["keras"], resampling)
     found = {
         "sample": {
             "images": "test images of the split main, each with the same generated images",
@@ -232,10 +236,10 @@ def agreement(encoder, comparator, made, images, config, decision):
     return found
 
 
-def _area(labels, scores, patients, drawing):
-    # The decisions play no part in the AUC.
-    interval = patient_bootstrap(labels, scores, np.zeros(len(labels), int), patients, **drawing)
-    return {"value": auc(labels, scores), "low": interval["auc"].low, "high": interval["auc"].high}
+def _area(sample, resampling):
+    interval = patient_bootstrap(sample, resampling)["auc"]
+    area = auc(sample.labels, sample.scores)
+    return {"value": area, "low": interval.low, "high": interval.high}
 
 
 def _latencies(network, small, images, ours):

@@ -23,8 +23,9 @@ from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, grid, run_folder
 from ganfp_tf.simulation import membership
 from ganfp_tf.statistics.evaluation import evaluate_frame
-from ganfp_tf.statistics.metrics import weighted_auc_within
+from ganfp_tf.statistics.metrics import auc_within
 from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.statistics.sample import Resampling, Sample
 from ganfp_tf.timing import peak_bytes
 
 TITLE = "Detectors on victims with known members"
@@ -186,7 +187,7 @@ def _classical(name, images, folder):
     ]
     strata = "split_id" if detector.uses_labels else None
     scores = found[0]
-    evaluation = evaluate_frame(scores, config, strata=strata).to_dict()
+    evaluation = evaluate_frame(scores, Resampling.of(config), strata=strata).to_dict()
     result = {
         "seconds": time.monotonic() - started,
         "peak_bytes": peak_bytes(),
@@ -200,10 +201,7 @@ def _classical(name, images, folder):
 
 
 def _auc_within(scores):
-    folds = pd.factorize(scores["split_id"])[0]
-    weights = np.ones((1, len(scores)))
-    labels, values = scores["label"].to_numpy(dtype=int), scores["score"].to_numpy(dtype=float)
-    return float(weighted_auc_within(labels, values, folds, weights)[0])
+    return auc_within(*(scores[column].to_numpy() for column in ("label", "score", "split_id")))
 
 
 def _siamese(config, place, title):
@@ -233,17 +231,9 @@ def _beside(scores, name, config):
     patients = pd.factorize(own["patient"])[0]
     if AGAINST in scores and name != AGAINST:
         # Ranked within the folds of either: scores of two folds are not of one scale.
-        folds = pd.factorize(own["split_id"])[0]
-        found = paired_bootstrap(
-            own["label"],
-            own["score"],
-            scores[AGAINST]["score"],
-            patients,
-            strata=folds,
-            resamples=config.bootstrap,
-            confidence=config.confidence,
-            seed=config.seed,
-        )
+        sample = Sample.from_frame(own.assign(patient=patients), strata="split_id")
+        against = scores[AGAINST]["score"].to_numpy()
+        found = paired_bootstrap(sample, against, Resampling.of(config))
         row |= {"less": found.difference, "less_low": found.low, "less_high": found.high}
     for label, key in ((1, "members_auc"), (0, "non_members_auc")):
         half = own[own["label"] == label].reset_index(drop=True)
@@ -251,7 +241,8 @@ def _beside(scores, name, config):
         rng = np.random.default_rng([config.seed, label])
         chosen = np.isin(numbers, rng.permutation(len(names))[: len(names) // 2]).astype(int)
         if 0 < chosen.sum() < len(chosen):
-            found = evaluate_frame(half.assign(label=chosen, decision=chosen), config).to_dict()
+            half = half.assign(label=chosen, decision=chosen)
+            found = evaluate_frame(half, Resampling.of(config)).to_dict()
             auc = found["metrics"]["auc"]
             row |= {key: auc["value"], f"{key}_low": auc["low"], f"{key}_high": auc["high"]}
     return row

@@ -13,6 +13,7 @@ from ganfp_tf.runs import child_process, run_folder
 from ganfp_tf.runs.systems import full_system, plan
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 TITLE = "Systems compared"
 
@@ -95,13 +96,14 @@ def _mean_of_seeds(systems, rows, scores, config):
         decision=(2 * sum(frame["decision"] for frame in frames) > len(frames)).astype(int),
     )
     strata = "split_id" if full.level == CROSSED else None
+    evaluation = evaluate_frame(scores[name], Resampling.of(config), strata=strata)
     return Row(
         name=name,
         title=f"{full.title} mean score of {len(members)} training seeds",
         ablates=full.name,
         settings=full.settings | {"training_seed": "mean"},
         weights=full.weights,
-        levels={full.level: evaluate_frame(scores[name], config, strata=strata).to_dict()},
+        levels={full.level: evaluation.to_dict()},
     )
 
 
@@ -123,16 +125,8 @@ def _set_against(rows, scores, config):
                 f"{row.title} and {reference.title} were not scored on the same images. Compare "
                 "anew with --overwrite."
             )
-        difference = paired_bootstrap(
-            ours["label"].to_numpy(),
-            ours["score"].to_numpy(),
-            theirs["score"].to_numpy(),
-            ours["patient"].to_numpy(),
-            resamples=config.bootstrap,
-            confidence=config.confidence,
-            seed=config.seed,
-            strata=ours["split_id"].to_numpy() if row.level == CROSSED else None,
-        )
+        sample = Sample.from_frame(ours, strata="split_id" if row.level == CROSSED else None)
+        difference = paired_bootstrap(sample, theirs["score"].to_numpy(), Resampling.of(config))
         rows[number] = dataclasses.replace(row, reference=reference.title, difference=difference)
 
 

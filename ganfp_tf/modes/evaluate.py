@@ -16,6 +16,7 @@ from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese.images import reopen_material
 from ganfp_tf.simulation.membership import SIBLING
 from ganfp_tf.statistics.evaluation import can_show, evaluate_frame
+from ganfp_tf.statistics.sample import Resampling
 
 SEEN = (
     "train images were seen in training: their figures show only how much was memorised.",
@@ -104,17 +105,18 @@ def report(scores, pairs, weights, folder, config, searches=()):
     # The paper judges pairs at probability 0.5 of the network itself.
     each = test.loc[test.index.repeat(partners)]
     flat = pairs.ravel().astype("float64")
+    resampling = Resampling.of(config)
     levels = {
         "pairs_test": evaluate_frame(
-            each.assign(score=flat, decision=(flat >= 0).astype(int)), config
+            each.assign(score=flat, decision=(flat >= 0).astype(int)), resampling
         ),
-        "images_test": evaluate_frame(test, config),
+        "images_test": evaluate_frame(test, resampling),
     }
     if len(crossed):
         crossed = crossed.assign(score=crossed["centered"])
-        levels["images_cross_fitted"] = evaluate_frame(crossed, config, strata="split_id")
+        levels["images_cross_fitted"] = evaluate_frame(crossed, resampling, strata="split_id")
     train = main[main["split"] == "train"]
-    levels["images_train"] = evaluate_frame(train, config)
+    levels["images_train"] = evaluate_frame(train, resampling)
     titles = {
         "pairs_test": f"test pairs ({partners} an image)",
         "images_test": "test images",
@@ -168,12 +170,13 @@ def score_predictions(config):
         submission.read_predictions(config.predictions), submission.read_truth(config.truth)
     )
     sibling = joined["group"] == SIBLING
-    levels = {"images": evaluate_frame(joined[~sibling], config)}
+    resampling = Resampling.of(config)
+    levels = {"images": evaluate_frame(joined[~sibling], resampling)}
     titles = {"images": "predictions", "siblings": "siblings against not used"}
     if sibling.any() and (joined["label"][~sibling] == 0).any():
         # The image was not used, its patient was: no error either way, so a row of its own.
         near = joined[sibling | (joined["label"] == 0)]
-        levels["siblings"] = evaluate_frame(near.assign(label=sibling[near.index] * 1), config)
+        levels["siblings"] = evaluate_frame(near.assign(label=sibling[near.index] * 1), resampling)
     print(tables.evaluation_table([(titles[name], levels[name].to_dict()) for name in levels]))
     print()
     said = {name: f"{titles[name]}: {can_show(level)}" for name, level in levels.items()}

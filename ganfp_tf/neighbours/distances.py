@@ -1,13 +1,16 @@
 """Blocks of distances between vectors. No TensorFlow."""
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
 ROWS, COLUMNS = 512, 1024  # vectors of either side that are held in float64 at once
 
 
-def distance_rows(left, right, *, rows=ROWS, columns=COLUMNS):
+def distance_rows(
+    left: np.ndarray, right: np.ndarray, *, rows: int = ROWS, columns: int = COLUMNS
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Distances between vectors, a block of rows at a time, so that memory stays bounded.
 
     Computed in float64 from |a|^2 + |b|^2 - 2 ab: equal vectors come out below 1e-7, not always 0.

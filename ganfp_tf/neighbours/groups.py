@@ -26,7 +26,13 @@ class Pool:
     in_reference: np.ndarray
 
     @classmethod
-    def of(cls, candidates, reference):
+    def of(cls, candidates: pd.DataFrame, reference: pd.DataFrame) -> "Pool":
+        """Joins two tables of images.
+
+        Args:
+            candidates: with path, digest and patient, "" if the patient is not known.
+            reference: with the same columns, and no others.
+        """
         both = pd.concat([candidates[["path", "digest", "patient"]], reference], ignore_index=True)
         digests, place = np.unique(both["digest"].to_numpy(dtype=str), return_inverse=True)
         # A real image without a patient is a patient of its own.

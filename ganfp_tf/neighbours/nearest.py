@@ -11,8 +11,16 @@ for copies. One gray level of 255 in one pixel of 64x64 is 6e-5, the error of a 
 TIE = 1e-5  # distances of at most this relative difference are equal
 
 
-def mean_of_nearest(block, k):
-    """Mean of the k smallest finite values of each row, inf where a row has none; sorts `block`."""
+def mean_of_nearest(block: np.ndarray, k: int) -> np.ndarray:
+    """Mean of the k smallest finite values of each row, inf if a row has none.
+
+    Args:
+        block: (rows, columns) distances; its rows are reordered.
+        k: number of neighbours, at least 0.
+
+    Returns:
+        (rows,) float64.
+    """
     k = min(k, block.shape[1])
     if not k:
         return np.full(len(block), np.inf)
@@ -24,7 +32,7 @@ def mean_of_nearest(block, k):
     return np.divide(total, count, out=np.full(len(block), np.inf), where=count > 0)
 
 
-def shared_votes(block, k):
+def shared_votes(block: np.ndarray, k: int) -> np.ndarray:
     """Votes of the rows of `block` for their k nearest columns: (columns,) float64.
 
     A row with fewer finite values votes for those. Columns as near as the k-th share what is left

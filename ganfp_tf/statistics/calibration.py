@@ -3,9 +3,9 @@
 import dataclasses
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
-from ganfp_tf.statistics.metrics import check_binary, check_scores
+from ganfp_tf.statistics.sample import Sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Threshold:
     kappa: float
     n: int
 
-    def decide(self, scores):
+    def decide(self, scores: np.ndarray) -> np.ndarray:
         """1 where a score reaches the cut, else 0; int64 of the shape of `scores`."""
         return (np.asarray(scores, dtype=np.float64) >= self.value).astype(np.int64)
 
@@ -28,16 +28,16 @@ class Platt:
     slope: float
     intercept: float
 
-    def probability(self, scores):
+    def probability(self, scores: np.ndarray) -> np.ndarray:
         """Probability of "used", float64 of the shape of `scores`."""
         return special.expit(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
 
 
-def choose_threshold(labels, scores):
+def choose_threshold(labels: np.ndarray, scores: np.ndarray) -> Threshold:
     """The cut with the highest Cohen's kappa.
 
     Among equally good cuts that between the two scores farthest apart wins, and it lies midway.
-    Where no cut between two scores is better than chance or they are all equal, the answer is the
+    If no cut between two scores is better than chance or they are all equal, the answer is the
     constant one of the larger class ("not used" when both are equal), at kappa 0. With a single
     class the cut is the median and kappa is nan.
 
@@ -45,8 +45,8 @@ def choose_threshold(labels, scores):
         labels: (n,) of 0 and 1.
         scores: (n,) finite.
     """
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
+    sample = Sample.independent(labels, scores)
+    labels, scores = sample.labels, sample.scores
     n, used = len(labels), int(labels.sum())
     if used in (0, n):
         return Threshold(value=float(np.median(scores)), kappa=np.nan, n=n)
@@ -70,8 +70,8 @@ def choose_threshold(labels, scores):
     return Threshold(value=float(value), kappa=float(kappas[chosen]), n=n)
 
 
-def platt(labels, scores):
-    """Fits a sigmoid to scores (Platt 1999) by Newton's method (Lin, Lin & Weng 2007).
+def platt(labels: np.ndarray, scores: np.ndarray) -> Platt:
+    """Fits a sigmoid to scores (Platt 1999) by Newton's method with a trust region.
 
     The targets are Platt's, (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that no probability reaches
     0 or 1. A slope below 0 becomes 0, the best sigmoid that does not fall: a detector that points
@@ -81,13 +81,13 @@ def platt(labels, scores):
         labels: (n,) of 0 and 1.
         scores: (n,) finite.
     """
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
+    sample = Sample.independent(labels, scores)
+    labels, scores = sample.labels, sample.scores
     used = int(labels.sum())
     unused = len(labels) - used
     targets = np.where(labels == 1, (used + 1) / (used + 2), 1 / (unused + 2))
     flat = Platt(slope=0.0, intercept=float(special.logit(targets.mean())))
-    # Newton's method in units of the scores' own spread, so that their size does not matter.
+    # In units of the scores' own spread, so that their size does not matter.
     largest = np.abs(scores).max()
     if largest < np.finfo(np.float64).tiny:
         return flat
@@ -95,38 +95,33 @@ def platt(labels, scores):
     center, spread = relative.mean(), relative.std()
     if spread <= 1e-12:
         return flat
-    slope, intercept = _newton((relative - center) / spread, targets, flat.intercept)
+    slope, intercept = _fit((relative - center) / spread, targets, flat.intercept)
     if slope <= 0.0:
         return flat
     scaled = slope / spread
     return Platt(slope=float(scaled / largest), intercept=float(intercept - scaled * center))
 
 
-def _newton(x, targets, intercept):
+def _fit(x, targets, intercept):
     """Minimises the cross-entropy of sigmoid(a x + b) against `targets`; returns (a, b)."""
+    design = np.stack([x, np.ones_like(x)])  # (2, n)
 
     def loss(point):
-        logits = point[0] * x + point[1]
+        logits = point @ design
         return np.sum(np.logaddexp(0.0, logits) - targets * logits)
 
-    design = np.stack([x, np.ones_like(x)])  # (2, n)
-    point = np.array([0.0, intercept])
-    value = loss(point)
-    for _ in range(100):
+    def gradient(point):
+        return design @ (special.expit(point @ design) - targets)
+
+    def hessian(point):
         p = special.expit(point @ design)
-        gradient = design @ (p - targets)
-        if np.abs(gradient).max() < 1e-9 * len(x):
-            break
-        # The ridge keeps the matrix invertible where all probabilities are near 0 or 1.
-        hessian = (design * (p * (1 - p))) @ design.T + 1e-12 * np.eye(2)
-        step = -np.linalg.solve(hessian, gradient)
-        size, descent = 1.0, gradient @ step
-        while size > 1e-10:
-            moved = loss(point + size * step)
-            if moved <= value + 1e-4 * size * descent:
-                break
-            size /= 2
-        else:
-            break
-        point, value = point + size * step, moved
-    return point
+        return (design * (p * (1 - p))) @ design.T
+
+    return optimize.minimize(
+        loss,
+        [0.0, intercept],
+        jac=gradient,
+        hess=hessian,
+        method="trust-exact",
+        options={"gtol": 1e-9 * len(x)},
+    ).x

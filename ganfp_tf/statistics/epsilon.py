@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from ganfp_tf.statistics.intervals import check_confidence, clopper_pearson
+from ganfp_tf.statistics.intervals import clopper_pearson
+from ganfp_tf.statistics.sample import check_confidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,15 @@ class EpsilonBound:
     unused: int
 
 
-def epsilon_lower_bound(true_positives, used, false_positives, unused, *, confidence, delta=0.0):
+def epsilon_lower_bound(
+    true_positives: int,
+    used: int,
+    false_positives: int,
+    unused: int,
+    *,
+    confidence: float,
+    delta: float = 0.0,
+) -> EpsilonBound:
     """A lower bound of epsilon from the errors of one attack.
 
     Under (epsilon, delta)-differential privacy TPR <= e^epsilon FPR + delta and TNR <= e^epsilon
@@ -45,8 +54,10 @@ def epsilon_lower_bound(true_positives, used, false_positives, unused, *, confid
     patients differ in nothing but the training.
 
     Args:
-        true_positives: used units that were called used, of `used`.
-        false_positives: unused units that were called used, of `unused`.
+        true_positives: used units that were called used.
+        used: number of used units.
+        false_positives: unused units that were called used.
+        unused: number of unused units.
         confidence: between 0 and 1.
         delta: in [0, 1).
 

@@ -2,20 +2,21 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from ganfp_tf.statistics.intervals import Interval, majority_labels, patient_bootstrap
+from ganfp_tf.statistics.intervals import Interval, patient_bootstrap
 from ganfp_tf.statistics.metrics import (
     BinaryMetrics,
-    auc_within,
     binary_metrics,
-    check_binary,
-    check_codes,
     constant_answers,
+    weighted_auc_within,
 )
 from ganfp_tf.statistics.permutation import PermutationResult, permutation_p
 from ganfp_tf.statistics.power import detectable_auc, significant_auc
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 ALPHA = 0.05
 POWER = 0.8
@@ -23,15 +24,15 @@ POWER = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Figures, their uncertainty, and what this number of patients could have shown.
+    """Metrics, their uncertainty, and what this number of patients could have shown.
 
     Attributes:
-        metrics: the figures.
-        intervals: figure -> Interval; "auc_within" too where strata were given.
+        metrics: of the images as they are.
+        intervals: metric -> Interval; "auc_within" too if strata were given.
         permutation: p-values.
-        constants: answer -> figure -> value, of answers that look at no image.
+        constants: answer -> metric -> value, of answers that look at no image.
         n_patients: patients; `used_patients` of them are counted as used (majority of images).
-        significant_auc: AUC to be passed for p < .05, nan where none would do.
+        significant_auc: AUC to be passed for p < .05, nan if none would do.
         detectable_auc: true AUC found with power .8, nan likewise.
         auc_within: AUC over pairs of the same stratum, None without strata.
     """
@@ -48,22 +49,22 @@ class Evaluation:
     resamples: int
     auc_within: float | None = None
 
-    def to_dict(self):
-        """JSON-ready: {"metrics": {figure: {"value", "low", "high"}}, ...}; None for nan."""
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: {"metrics": {metric: {"value", "low", "high"}}, ...}; None for nan."""
         values = dataclasses.asdict(self.metrics)
         if self.auc_within is not None:
             values["auc_within"] = self.auc_within
-        figures = {}
+        metrics = {}
         for name, value in values.items():
             interval = self.intervals.get(name)
-            figures[name] = {
+            metrics[name] = {
                 "value": value,
                 "low": None if interval is None else interval.low,
                 "high": None if interval is None else interval.high,
             }
         return _without_nan(
             {
-                "metrics": figures,
+                "metrics": metrics,
                 "permutation": dataclasses.asdict(self.permutation),
                 "constants": self.constants,
                 "n_patients": self.n_patients,
@@ -76,82 +77,46 @@ class Evaluation:
         )
 
 
-def evaluate_scores(
-    labels, scores, decisions, patients, *, resamples, permutations, confidence, seed, strata=None
-):
-    """Evaluates scored images.
+def evaluate(sample: Sample, resampling: Resampling) -> Evaluation:
+    """Evaluates scored images with decisions.
 
-    Args:
-        labels: (n,) of 0 and 1.
-        scores: (n,) finite; higher means used.
-        decisions: (n,) of 0 and 1.
-        patients: (n,) names.
-        resamples, permutations: how many bootstrap resamples and label permutations.
-        confidence: coverage of the intervals.
-        seed: integer, at least 0.
-        strata: (n,) fold of each image; scores of different folds are then ranked only within
-            their fold in auc_within and its p-value.
-
-    Returns:
-        An `Evaluation`.
+    Scores of different strata are ranked only within their stratum in auc_within and its p-value.
     """
-    labels = check_binary(labels, "labels")
-    codes = check_codes(patients, "patients", len(labels))
-    patient_labels = majority_labels(labels, codes)
-    used, unused = int(patient_labels.sum()), int((1 - patient_labels).sum())
+    used, unused = sample.patient_counts
     both = used > 0 and unused > 0
+    within = None
+    if sample.strata is not None:
+        within = float(weighted_auc_within(sample, np.ones((1, len(sample))))[0])
     return Evaluation(
-        metrics=binary_metrics(labels, scores, decisions),
-        intervals=patient_bootstrap(
-            labels,
-            scores,
-            decisions,
-            codes,
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-            strata=strata,
-        ),
-        permutation=permutation_p(
-            labels, scores, decisions, codes, permutations=permutations, seed=seed, strata=strata
-        ),
-        constants=constant_answers(labels),
-        n_patients=len(patient_labels),
+        metrics=binary_metrics(sample),
+        intervals=patient_bootstrap(sample, resampling),
+        permutation=permutation_p(sample, resampling),
+        constants=constant_answers(sample.labels),
+        n_patients=used + unused,
         used_patients=used,
         significant_auc=significant_auc(used, unused, ALPHA) if both else math.nan,
         detectable_auc=detectable_auc(used, unused, ALPHA, POWER) if both else math.nan,
-        confidence=confidence,
-        resamples=resamples,
-        auc_within=None if strata is None else auc_within(labels, scores, strata),
+        confidence=resampling.confidence,
+        resamples=resampling.resamples,
+        auc_within=within,
     )
 
 
-def evaluate_frame(frame, config, strata=None):
-    """`evaluate_scores` of a DataFrame with the columns label, score, decision and patient.
+def evaluate_frame(
+    frame: pd.DataFrame, resampling: Resampling, strata: str | None = None
+) -> Evaluation:
+    """`evaluate` of a DataFrame with the columns label, score, decision and patient.
 
     Args:
         frame: one row an image or pair.
-        config: says bootstrap, permutations, confidence and seed.
+        resampling: numbers of resamples and permutations, confidence and seed.
         strata: column that holds the fold of each row, or None.
-
-    Returns:
-        An `Evaluation`.
     """
-    return evaluate_scores(
-        frame["label"].to_numpy(),
-        frame["score"].to_numpy(),
-        frame["decision"].to_numpy(),
-        frame["patient"].to_numpy(),
-        resamples=config.bootstrap,
-        permutations=config.permutations,
-        confidence=config.confidence,
-        seed=config.seed,
-        strata=None if strata is None else frame[strata].to_numpy(),
-    )
+    return evaluate(Sample.from_frame(frame, strata), resampling)
 
 
-def can_show(evaluation):
-    """A few sentences: what a sample of this size can show, and what these figures do show."""
+def can_show(evaluation: Evaluation) -> str:
+    """A few sentences: what a sample of this size can show, and what these metrics do show."""
     metrics, p = evaluation.metrics, evaluation.permutation.auc_p
     unused = metrics.n - metrics.positives
     size = (

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def frechet_distance(first, second):
+def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017, equation 6).
 
     The trace of the root is the sum of the singular values of X1 X2^T / sqrt((n1-1)(n2-1)), X being
@@ -12,7 +12,8 @@ def frechet_distance(first, second):
     small samples; only distances at equal numbers can be compared.
 
     Args:
-        first, second: `(n, d)` features, at least two rows each.
+        first: (n, d) features, at least two rows.
+        second: (m, d) features, at least two rows.
 
     Returns:
         The distance in squared units of the features, at least 0.

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from ganfp_tf.statistics.intervals import BLOCK, check_confidence, draw_patients, wilson
-from ganfp_tf.statistics.metrics import check_codes, check_scores
+from ganfp_tf.statistics.intervals import wilson
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +19,7 @@ class Share:
     method: str
 
 
-def share_used(
-    suspects, reference, *, suspect_patients, reference_patients, resamples, confidence, seed
-):
+def share_used(sample: Sample, resampling: Resampling) -> Share:
     """1 - pi0 of Storey (2002) at lambda 1/2, from conformal p-values.
 
     An unused suspect's p lies above 1/2 half of the time, so twice the share of suspects below the
@@ -29,70 +27,49 @@ def share_used(
     median count as unused: an estimate from below, and 0 for a detector that sees nothing.
 
     Patients are drawn with replacement within either group, and the percentile interval is cut to
-    [0, 1]. Where no resample has a suspect below the median the lower end is from Wilson's interval
+    [0, 1]. If no resample has a suspect below the median the lower end is from Wilson's interval
     of none among the suspects' patients.
 
     Args:
-        suspects, reference: (n1,) and (n0,) finite scores, higher means used.
-        suspect_patients, reference_patients: (n1,) and (n0,) names.
-        resamples: how many to draw.
-        confidence: coverage of the interval.
-        seed: integer, at least 0.
+        sample: suspects (label 1) and reference (label 0). A patient in both is taken as two.
+        resampling: number of resamples, confidence and seed.
 
     Raises:
-        ValueError: an empty group, arrays of different lengths, or impossible settings.
-        UserError: a score that is not finite.
+        ValueError: an empty group.
     """
-    groups = [
-        _group("suspects", suspects, suspect_patients),
-        _group("reference", reference, reference_patients),
-    ]
+    groups = [_group("suspects", sample, 1), _group("reference", sample, 0)]
+    (suspects, ours), (reference, theirs) = groups
 
-    def estimate(weights):  # two (R, n) -> (R,)
-        middle = _medians(groups[1][0], weights[1])
-        return 1.0 - 2.0 * _below(groups[0][0], weights[0], middle)
+    def estimate(weights):  # (R, n1 + n0) -> (R,)
+        middle = _medians(reference, weights[:, len(suspects) :])
+        return 1.0 - 2.0 * _below(suspects, weights[:, : len(suspects)], middle)
 
-    value, drawn = _resample(groups, estimate, resamples, confidence, seed)
+    value = float(estimate(np.ones((1, len(sample))))[0])
     method = "Storey, lambda 1/2"
-    if drawn is None:
+    n1, n0 = int(ours.max()) + 1, int(theirs.max()) + 1
+    if min(n1, n0) < 2:
         return Share(_clip(value), math.nan, math.nan, method)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
+    # The patients of label 0 are drawn first: here the suspects'.
+    both = Sample(
+        np.repeat([0, 1], [len(suspects), len(reference)]),
+        np.concatenate([suspects, reference]),
+        np.concatenate([ours, n1 + theirs]),
+    )
+    blocks = both.resamples(resampling.resamples, resampling.seed)
+    drawn = np.concatenate([estimate(weights) for weights in blocks])
+    low, high = resampling.ends(drawn).tolist()
     if low == 1.0:
-        low = 1.0 - 2.0 * wilson(0, int(groups[0][1].max()) + 1, confidence).high
+        low = 1.0 - 2.0 * wilson(0, n1, resampling.confidence).high
     return Share(_clip(value), _clip(low), _clip(high), method)
 
 
-def _group(what, scores, patients):
-    """Checked scores and codes of patients, by rising score."""
-    n = np.size(scores)
-    if n == 0:
+def _group(what, sample, label):
+    """Scores of one side and codes of its patients, by rising score."""
+    rows = np.flatnonzero(sample.labels == label)
+    if not len(rows):
         raise ValueError(f"{what} must have at least one image. Received: none")
-    scores = check_scores(scores, n)
-    order = np.argsort(scores, kind="stable")
-    return scores[order], check_codes(patients, f"patients of {what}", n)[order]
-
-
-def _resample(groups, estimate, resamples, confidence, seed):
-    """The estimate of the sample, and (resamples,) of it, None where a group has one patient."""
-    check_confidence(confidence)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1. Received: resamples={resamples}")
-    value = float(estimate([np.ones((1, len(scores))) for scores, _ in groups])[0])
-    sizes = [int(patients.max()) + 1 for _, patients in groups]
-    if min(sizes) < 2:
-        return value, None
-    rng = np.random.default_rng(seed)
-    drawn = []
-    block = max(1, BLOCK // sum(len(scores) for scores, _ in groups))
-    for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        weights = [
-            draw_patients(np.zeros(size, np.int64), rows, rng)[:, patients]
-            for size, (_, patients) in zip(sizes, groups, strict=True)
-        ]
-        drawn.append(estimate(weights))
-    return value, np.concatenate(drawn)
+    rows = rows[np.argsort(sample.scores[rows], kind="stable")]
+    return sample.scores[rows], np.unique(sample.patients[rows], return_inverse=True)[1]
 
 
 def _medians(scores, weights):

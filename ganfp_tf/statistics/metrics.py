@@ -1,4 +1,4 @@
-"""Figures of a binary detector, for one sample or for many weightings of it at once.
+"""Metrics of a binary detector, for one sample or for many weightings of it at once.
 
 Labels are 1 (used in training) and 0 (not used); a higher score means "used".
 """
@@ -8,10 +8,10 @@ import dataclasses
 import numpy as np
 from scipy import stats
 
-from ganfp_tf.errors import UserError
+from ganfp_tf.statistics.sample import Sample
 
 # What is estimated from a sample; n, positives and share are what the sample was made of.
-FIGURES = (
+METRICS = (
     "f1",
     "precision",
     "recall",
@@ -27,10 +27,10 @@ FALSE_POSITIVE_RATES = {"tpr_at_10_fpr": 0.10, "tpr_at_5_fpr": 0.05, "tpr_at_1_f
 
 @dataclasses.dataclass(frozen=True)
 class BinaryMetrics:
-    """Figures of `n` scored and decided items, `positives` of them used in training.
+    """Metrics of `n` scored and decided items, `positives` of them used in training.
 
     Undefined precision, recall and F1 are 0.0; AUC and TPR are nan with a single class, kappa is
-    nan where labels and decisions are all one and the same class.
+    nan if labels and decisions are all one and the same class.
     """
 
     n: int
@@ -47,113 +47,92 @@ class BinaryMetrics:
     tpr_at_1_fpr: float
 
 
-def check_binary(values, what, length=None):
-    """Returns `values` as an int64 copy of shape (n,); ValueError unless all are 0 or 1."""
-    array = np.asarray(values)
-    if array.ndim != 1 or not array.size or (length is not None and len(array) != length):
-        size = "not empty" if length is None else f"of length {length}"
-        raise ValueError(f"{what} must have shape (n,), {size}. Received: shape={array.shape}")
-    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{what} must be 0 or 1. Received: {np.unique(array)[:5].tolist()}")
-    return array.astype(np.int64)
-
-
-def check_scores(scores, length):
-    """Returns `scores` as a float64 copy of shape (length,).
-
-    Raises UserError where one is not finite: that is what a diverged training leaves behind.
-    """
-    array = np.array(scores, dtype=np.float64)
-    if array.shape != (length,):
-        raise ValueError(f"scores must have shape ({length},). Received: shape={array.shape}")
-    wrong = int((~np.isfinite(array)).sum())
-    if wrong:
-        raise UserError(
-            f"All scores must be finite numbers. Received: {wrong} of {length} that are not. If a "
-            "training diverged, lower its learning rate; if a file holds the scores, correct it."
-        )
-    return array
-
-
-def check_codes(values, what, length):
-    """Returns group names of shape (length,) as codes 0..k-1, int64."""
-    array = np.asarray(values)
-    if array.shape != (length,):
-        raise ValueError(f"{what} must have shape ({length},). Received: shape={array.shape}")
-    if array.dtype.kind == "O":
-        array = array.astype(str)
-    return np.unique(array, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def auc(labels, scores):
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve: the share of (used, unused) pairs that are ranked right.
 
     A tie counts half (Mann & Whitney 1947). nan with a single class.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        scores: (n,) finite.
     """
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
-    ones = np.ones((1, len(labels)))
-    return float(weighted_auc_within(labels, scores, np.zeros(len(labels), np.int64), ones)[0])
+    return auc_within(labels, scores, None)
 
 
-def auc_within(labels, scores, strata):
+def auc_within(labels: np.ndarray, scores: np.ndarray, strata: np.ndarray | None) -> float:
     """AUC over the (used, unused) pairs of the same stratum, pooled over strata.
 
     Scores of different strata (cross-fitted models) are never compared. nan without such a pair.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        scores: (n,) finite.
+        strata: (n,) fold of each item.
     """
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
-    strata = check_codes(strata, "strata", len(labels))
-    return float(weighted_auc_within(labels, scores, strata, np.ones((1, len(labels))))[0])
+    sample = Sample.independent(labels, scores, strata=strata)
+    return float(weighted_auc_within(sample, _once(sample))[0])
 
 
-def tpr_at_fpr(labels, scores, fpr):
+def tpr_at_fpr(labels: np.ndarray, scores: np.ndarray, fpr: float) -> float:
     """Largest true-positive rate of a threshold whose false-positive rate is at most `fpr`.
 
     Nothing is interpolated: only thresholds that exist count. nan with a single class.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        scores: (n,) finite.
+        fpr: allowed false-positive rate, in [0, 1].
     """
     if not 0.0 <= fpr <= 1.0:
         raise ValueError(f"fpr must lie in [0, 1]. Received: fpr={fpr}")
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
-    used, unused = weighted_roc(labels, scores, np.ones((1, len(labels))))
+    sample = Sample.independent(labels, scores)
+    used, unused = weighted_roc(sample.labels, sample.scores, _once(sample))
     return float(weighted_tpr(used, unused, fpr)[0])
 
 
-def kappa(labels, decisions):
-    """Cohen's kappa (1960); nan where labels and decisions are all one and the same class."""
-    labels = check_binary(labels, "labels")
-    decisions = check_binary(decisions, "decisions", len(labels))
-    return float(_decided(labels, decisions, np.ones((1, len(labels))))["kappa"][0])
+def kappa(labels: np.ndarray, decisions: np.ndarray) -> float:
+    """Cohen's kappa (1960); nan if labels and decisions are all one and the same class.
+
+    Args:
+        labels: (n,) of 0 and 1.
+        decisions: (n,) of 0 and 1.
+    """
+    sample = Sample.independent(labels, np.zeros(np.size(labels)), decisions)
+    return float(_decided(sample, _once(sample))["kappa"][0])
 
 
-def binary_metrics(labels, scores, decisions):
-    """All figures of shape-(n,) arrays, as `BinaryMetrics`."""
-    labels = check_binary(labels, "labels")
-    scores = check_scores(scores, len(labels))
-    decisions = check_binary(decisions, "decisions", len(labels))
-    figures = weighted_figures(labels, scores, decisions, np.ones((1, len(labels))))
+def binary_metrics(sample: Sample) -> BinaryMetrics:
+    """All metrics of a sample with decisions."""
+    values = weighted_metrics(sample, _once(sample))
     return BinaryMetrics(
-        n=len(labels),
-        positives=int(labels.sum()),
-        share=float(labels.mean()),
-        **{name: float(values[0]) for name, values in figures.items()},
+        n=len(sample),
+        positives=int(sample.labels.sum()),
+        share=float(sample.labels.mean()),
+        **{name: float(values[name][0]) for name in METRICS},
     )
 
 
-def constant_answers(labels):
+def _once(sample):
+    return np.ones((1, len(sample)))
+
+
+def constant_answers(labels: np.ndarray) -> dict[str, dict[str, float]]:
     """What no detector at all scores on these labels.
 
     Returns {"all used", "none used", "coin"} -> {f1, precision, recall, accuracy, kappa, auc}. The
-    coin says "used" with probability 1/2; its figures are expected values, exact at any size.
+    coin says "used" with probability 1/2; its metrics are expected values, exact at any size.
+
+    Args:
+        labels: (n,) of 0 and 1.
     """
-    labels = check_binary(labels, "labels")
+    zeros = np.zeros(np.size(labels))
+    labels = Sample.independent(labels, zeros).labels
     n, positives, share = len(labels), int(labels.sum()), float(labels.mean())
     names = ("f1", "precision", "recall", "accuracy", "kappa", "auc")
     answers = {}
     for name, decision in (("all used", 1), ("none used", 0)):
-        metrics = binary_metrics(labels, np.zeros(n), np.full(n, decision))
-        answers[name] = {figure: getattr(metrics, figure) for figure in names}
+        metrics = binary_metrics(Sample.independent(labels, zeros, np.full(n, decision)))
+        answers[name] = {metric: getattr(metrics, metric) for metric in names}
     # Given k images called used, k * share of them are right on average, so that F1 is
     # 2 k share / (k + positives); k is binomial.
     k = np.arange(1, n + 1)
@@ -169,39 +148,50 @@ def constant_answers(labels):
     return answers
 
 
-def weighted_figures(labels, scores, decisions, weights):
-    """FIGURES of each of R weightings of the same n items.
+def weighted_metrics(sample: Sample, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """METRICS of each of R weightings of the same sample, and auc_within if it has strata.
 
     Args:
-        labels, scores, decisions: checked arrays of shape (n,).
+        sample: n items, with decisions.
         weights: (R, n) floats, at least 0; how often each item occurs in each resample.
 
     Returns:
         name -> (R,) float64.
     """
-    used, unused = weighted_roc(labels, scores, weights)
-    figures = _decided(labels, decisions, weights)
-    figures["auc"] = _ratio(_wins(used, unused), used[:, -1] * unused[:, -1], np.nan)
+    used, unused = weighted_roc(sample.labels, sample.scores, weights)
+    found = _decided(sample, weights)
+    found["auc"] = _ratio(_wins(used, unused), used[:, -1] * unused[:, -1], np.nan)
     for name, fpr in FALSE_POSITIVE_RATES.items():
-        figures[name] = weighted_tpr(used, unused, fpr)
-    return {name: figures[name] for name in FIGURES}
+        found[name] = weighted_tpr(used, unused, fpr)
+    if sample.strata is not None:
+        found["auc_within"] = weighted_auc_within(sample, weights)
+    return found
 
 
-def weighted_auc_within(labels, scores, strata, weights):
-    """`auc_within` of each of the R rows of `weights` (R, n), as (R,); strata are codes (n,)."""
+def weighted_auc_within(sample: Sample, weights: np.ndarray) -> np.ndarray:
+    """`auc_within` of each of the R rows of `weights` (R, n), as (R,)."""
     wins, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for stratum in np.unique(strata):
-        rows = np.flatnonzero(strata == stratum)
-        used, unused = weighted_roc(labels[rows], scores[rows], weights[:, rows])
+    folds = sample.folds
+    for stratum in np.unique(folds):
+        rows = np.flatnonzero(folds == stratum)
+        used, unused = weighted_roc(sample.labels[rows], sample.scores[rows], weights[:, rows])
         wins += _wins(used, unused)
         pairs += used[:, -1] * unused[:, -1]
     return _ratio(wins, pairs, np.nan)
 
 
-def weighted_roc(labels, scores, weights):
+def weighted_roc(
+    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight of used and of unused items at or above each distinct score, from the highest.
 
-    Returns two (R, U + 1) arrays; their first column is the threshold above every score.
+    Args:
+        labels: (n,) of 0 and 1.
+        scores: (n,) finite.
+        weights: (R, n) floats, at least 0.
+
+    Returns:
+        Two (R, U + 1) arrays; their first column is the threshold above every score.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -211,7 +201,7 @@ def weighted_roc(labels, scores, weights):
     for label in (1, 0):
         total = np.cumsum(sorted_weights * (labels[order] == label), axis=1)[:, ends]
         curves.append(np.pad(total, ((0, 0), (1, 0))))
-    return curves
+    return curves[0], curves[1]
 
 
 def _wins(used, unused):
@@ -219,7 +209,7 @@ def _wins(used, unused):
     return (np.diff(unused, axis=1) * (used[:, 1:] + used[:, :-1])).sum(axis=1) / 2
 
 
-def weighted_tpr(used, unused, fpr):
+def weighted_tpr(used: np.ndarray, unused: np.ndarray, fpr: float) -> np.ndarray:
     """`tpr_at_fpr` of each of the R curves of `weighted_roc`, as (R,); nan without both classes."""
     # The allowance is for rounding alone: 0.29 * 100 is a little less than 29.
     allowed = fpr * unused[:, -1:] * (1 + 1e-9)
@@ -228,9 +218,10 @@ def weighted_tpr(used, unused, fpr):
     return np.where(unused[:, -1] > 0, rate, np.nan)
 
 
-def _decided(labels, decisions, weights):
+def _decided(sample, weights):
+    decisions = sample.decided()
     tp, fp, fn, tn = (
-        weights @ ((labels == label) & (decisions == decision)).astype(np.float64)
+        weights @ ((sample.labels == label) & (decisions == decision)).astype(np.float64)
         for label, decision in ((1, 1), (0, 1), (1, 0), (0, 0))
     )
     # Cohen's (po - pe) / (1 - pe), cleared of fractions so that equal values compare equal.

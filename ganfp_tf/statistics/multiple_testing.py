@@ -1,9 +1,10 @@
 """Several tests at once."""
 
 import numpy as np
+from scipy import stats
 
 
-def holm(p_values):
+def holm(p_values: np.ndarray) -> np.ndarray:
     """Adjusted p-values of Holm (1979): all below alpha hold together at level alpha.
 
     Args:
@@ -20,11 +21,11 @@ def holm(p_values):
     return out
 
 
-def benjamini_hochberg(p_values):
+def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     """Adjusted p-values of Benjamini & Hochberg (1995), which bound the false discovery rate.
 
     Of all those at or below a rate, the expected share that should not be there is at most that
-    rate, where the p-values are independent or positively dependent (Benjamini & Yekutieli 2001).
+    rate, if the p-values are independent or positively dependent (Benjamini & Yekutieli 2001).
 
     Args:
         p_values: (m,) between 0 and 1; may be empty.
@@ -32,12 +33,7 @@ def benjamini_hochberg(p_values):
     Returns:
         (m,) float64, in the order of `p_values`.
     """
-    p = _check_p_values(p_values)
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * (len(p) / np.arange(1, len(p) + 1))
-    out = np.empty_like(p)
-    out[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
-    return out
+    return stats.false_discovery_control(_check_p_values(p_values))
 
 
 def _check_p_values(p_values):

@@ -8,23 +8,23 @@ import math
 from scipy import optimize, stats
 
 
-def null_auc_sd(n_used, n_unused):
+def null_auc_sd(n_used: int, n_unused: int) -> float:
     """Standard deviation of the AUC at chance, without ties (Mann & Whitney 1947)."""
     _check_sizes(n_used, n_unused)
     return math.sqrt((n_used + n_unused + 1) / (12 * n_used * n_unused))
 
 
-def significant_auc(n_used, n_unused, alpha=0.05):
+def significant_auc(n_used: int, n_unused: int, alpha: float = 0.05) -> float:
     """AUC that a one-sided test at `alpha` takes as above chance (normal approximation).
 
-    nan where not even an AUC of 1.0 would pass.
+    nan if not even an AUC of 1.0 would pass.
     """
     _check_probability("alpha", alpha)
     value = 0.5 + stats.norm.isf(alpha) * null_auc_sd(n_used, n_unused)
     return float(value) if value < 1.0 else math.nan
 
 
-def auc_sd(auc, n_used, n_unused):
+def auc_sd(auc: float, n_used: int, n_unused: int) -> float:
     """Standard deviation of a measured AUC whose true value is `auc` (Hanley & McNeil 1982)."""
     _check_sizes(n_used, n_unused)
     if not 0.0 <= auc <= 1.0:
@@ -38,10 +38,10 @@ def auc_sd(auc, n_used, n_unused):
     return math.sqrt(max(variance, 0.0))
 
 
-def detectable_auc(n_used, n_unused, alpha=0.05, power=0.8):
+def detectable_auc(n_used: int, n_unused: int, alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest true AUC that the one-sided test at `alpha` finds with probability `power`.
 
-    nan where `significant_auc` is.
+    nan if `significant_auc` is.
     """
     _check_probability("power", power)
     threshold = significant_auc(n_used, n_unused, alpha)
@@ -57,7 +57,7 @@ def detectable_auc(n_used, n_unused, alpha=0.05, power=0.8):
     return float(optimize.brentq(margin, 0.5, 1.0))
 
 
-def power_at(auc, n_used, n_unused, alpha=0.05):
+def power_at(auc: float, n_used: int, n_unused: int, alpha: float = 0.05) -> float:
     """Probability that the one-sided test at `alpha` finds a detector whose true AUC is `auc`.
 
     Normal approximation, with the standard deviation of `auc_sd`; 0 where `significant_auc` is nan.
@@ -69,13 +69,6 @@ def power_at(auc, n_used, n_unused, alpha=0.05):
     if deviation == 0.0:
         return float(auc > threshold)
     return float(stats.norm.cdf((auc - threshold) / deviation))
-
-
-def kappa_sd(n):
-    """Standard deviation of Cohen's kappa over `n` units at chance, both margins one half."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1. Received: n={n}")
-    return 1 / math.sqrt(n)
 
 
 def _check_sizes(n_used, n_unused):

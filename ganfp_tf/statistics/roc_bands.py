@@ -5,17 +5,11 @@ Labels are 1 (used in training) and 0 (not used); a higher score means "used".
 
 import numpy as np
 
-from ganfp_tf.statistics.intervals import (
-    BLOCK,
-    check_confidence,
-    draw_patients,
-    majority_labels,
-    wilson,
-)
-from ganfp_tf.statistics.metrics import check_binary, check_codes, check_scores
+from ganfp_tf.statistics.intervals import wilson
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 
-def rate_grid(negatives, points=200):
+def rate_grid(negatives: int, points: int = 200) -> np.ndarray:
     """False-positive rates k / negatives that can occur, from 0 to 1, about evenly in log(k).
 
     Returns an array of at most `points` + 1 rising rates.
@@ -29,68 +23,52 @@ def rate_grid(negatives, points=200):
     return np.r_[0, counts] / negatives
 
 
-def roc_band(labels, scores, patients, *, grid, resamples, confidence, seed, strata=None):
+def roc_band(
+    sample: Sample, grid: np.ndarray, resampling: Resampling
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True-positive rate at each false-positive rate of `grid`, with a pointwise band.
 
     Steps as in metrics.tpr_at_fpr: the largest true-positive rate of a threshold whose
     false-positive rate is at most that of the grid. The band is the percentile interval over
-    resamples of whole patients within their class (intervals.patient_bootstrap); where all
+    resamples of whole patients within their class (intervals.patient_bootstrap); if all
     resamples give exactly 0 or 1 it is Wilson's interval over the used patients.
 
     With strata each has a threshold of its own, since scores of different folds do not compare,
     and the used images found are counted over all strata that have images of both classes.
 
     Args:
-        labels, scores, patients: (n,) arrays.
+        sample: n items.
         grid: (G,) false-positive rates in [0, 1].
-        resamples: number of resamples, at least 1.
-        confidence: coverage, between 0 and 1.
-        seed: integer, at least 0.
-        strata: (n,) fold of each item, or None.
+        resampling: number of resamples, confidence and seed.
 
     Returns:
-        (tpr, low, high), each (G,) float64; nan where there is only one class.
+        (tpr, low, high), each (G,) float64; nan if there is only one class.
     """
-    labels = check_binary(labels, "labels")
-    n = len(labels)
-    scores = check_scores(scores, n)
-    patients = check_codes(patients, "patients", n)
-    strata = np.zeros(n, int) if strata is None else check_codes(strata, "strata", n)
-    check_confidence(confidence)
     grid = np.asarray(grid, dtype=np.float64)
     if grid.ndim != 1 or not ((grid >= 0) & (grid <= 1)).all():
         raise ValueError(f"grid must be false-positive rates (G,) in [0, 1]. Received: {grid}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1. Received: resamples={resamples}")
-
-    tpr = _rates(labels, scores, strata, np.ones((1, n)), grid)[0]
-    patient_labels = majority_labels(labels, patients)
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK // max(n, len(grid)))
-    drawn = []
-    for start in range(0, resamples, block):
-        counts = draw_patients(patient_labels, min(block, resamples - start), rng)
-        drawn.append(_rates(labels, scores, strata, counts[:, patients], grid))
-    drawn = np.concatenate(drawn)
+    tpr = _rates(sample, np.ones((1, len(sample))), grid)[0]
+    blocks = sample.resamples(resampling.resamples, resampling.seed, cells=len(grid))
+    drawn = np.concatenate([_rates(sample, weights, grid) for weights in blocks])
     defined = drawn[~np.isnan(drawn).any(axis=1)]
     if not len(defined) or np.isnan(tpr).any():
         nothing = np.full(len(grid), np.nan)
         return nothing, nothing.copy(), nothing.copy()
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail], axis=0)
+    low, high = resampling.ends(defined)
     # A bootstrap cannot leave the end of the scale, however few the patients.
-    used = int(patient_labels.sum())
+    used = sample.patient_counts[0]
     for end in (0, 1):
         if used:
-            bound = wilson(end * used, used, confidence)
+            bound = wilson(end * used, used, resampling.confidence)
             stuck = (low == end) & (high == end)
             low[stuck], high[stuck] = bound.low, bound.high
     return tpr, low, high
 
 
-def _rates(labels, scores, strata, weights, grid):
+def _rates(sample, weights, grid):
     """True-positive rates of each of the R rows of `weights` (R, n) at each of `grid`: (R, G)."""
     found, total = np.zeros((len(weights), len(grid))), np.zeros((len(weights), 1))
+    labels, scores, strata = sample.labels, sample.scores, sample.folds
     for stratum in np.unique(strata):
         rows = np.flatnonzero(strata == stratum)
         rows = rows[np.argsort(-scores[rows], kind="stable")]

@@ -6,8 +6,8 @@ import math
 import numpy as np
 from scipy import stats
 
-from ganfp_tf.statistics.intervals import BLOCK, check_confidence, draw_patients
-from ganfp_tf.statistics.metrics import check_codes, check_scores
+from ganfp_tf.statistics.permutation import permuted_labels
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +15,15 @@ class SetTest:
     """One-sided tests of "the suspects score higher", with patients as units.
 
     Attributes:
-        difference: mean of the suspects' patients less that of the reference's.
+        difference: mean of the suspects' patients minus that of the reference's.
         low, high: bootstrap interval of it; nan with fewer than two patients on a side.
-        welch_t, welch_df, welch_p: Welch's t; nan with fewer than two patients on a side, and where
+        welch_t, welch_df, welch_p: Welch's t; nan with fewer than two patients on a side, and if
             no side has any spread but the means differ.
-        permutation_p: nan only where no stratum holds both sides.
+        permutation_p: nan only if no stratum holds both sides.
         permutations: how many were drawn.
         suspects, reference: patients that were compared.
         effect: the difference in standard deviations (the root of the two variances' mean); nan
-            where there is none.
+            if there is none.
         confidence: coverage of the interval.
         resamples: how many were drawn.
     """
@@ -53,24 +53,13 @@ class _Units:
     noise: float  # what rounding may have left of a difference of 0
 
 
-def set_test(
-    suspects,
-    reference,
-    suspect_patients,
-    reference_patients,
-    *,
-    permutations,
-    confidence,
-    resamples,
-    seed,
-    strata=None,
-):
+def set_test(sample: Sample, resampling: Resampling) -> SetTest:
     """Welch's t-test (1947) and a studentised permutation test of suspects against reference.
 
     A patient's images are pooled to their mean first, so that ten images of one patient do not
     count as ten. Welch's p takes the means as normal. The permutation test does not: labels are
-    exchanged between patients and the t-statistic is computed anew each time, which is exact where
-    the scores of both sides have one distribution, and right in large samples where they merely
+    exchanged between patients and the t-statistic is computed anew each time, which is exact if
+    the scores of both sides have one distribution, and right in large samples if they merely
     have one mean, however different their spread or their patients' numbers of images (Janssen
     1997; Chung & Romano 2013). p = (1 + #{permuted >= observed}) / (1 + permutations) (Phipson &
     Smyth 2010). With a single patient on a side there is no t, and the difference itself is used.
@@ -86,80 +75,59 @@ def set_test(
     with many folds of few patients.
 
     Args:
-        suspects, reference: (n1,) and (n0,) finite scores, higher means used.
-        suspect_patients, reference_patients: (n1,) and (n0,) names.
-        permutations, resamples: how many to draw.
-        confidence: coverage of the percentile interval of patients drawn within either side.
-        seed: integer, at least 0.
-        strata: (n1 + n0,) fold of each suspect, then of each image of the reference; or None.
+        sample: suspects (label 1) and reference (label 0), with folds as strata.
+        resampling: number of permutations and resamples, confidence of the percentile interval of
+            patients drawn within either side, and seed.
 
     Raises:
-        ValueError: a patient with images on both sides or in two strata, an empty side, arrays of
-            different lengths, or impossible settings.
-        UserError: a score that is not finite.
+        ValueError: a patient with images on both sides or in two strata, or an empty side.
     """
-    check_confidence(confidence)
-    for name, value in (("permutations", permutations), ("resamples", resamples)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
-    units = _pool(suspects, reference, suspect_patients, reference_patients, strata)
+    units = _pool(sample)
     n1, n0 = int(units.labels.sum()), int((1 - units.labels).sum())
-    if n1 == 0:
-        nothing = (math.nan,) * 7
-        return SetTest(*nothing, permutations, 0, 0, math.nan, confidence, resamples)
-
-    difference, adjusted = _fit(units)
-    low, high = _interval(units, resamples, confidence, seed)
-    t, df, p, effect = _welch(difference, adjusted, units)
+    difference = low = high = t = df = welch_p = permutation_p = effect = math.nan
+    if n1:
+        difference, adjusted = _fit(units)
+        low, high = _interval(units, resampling)
+        t, df, welch_p, effect = _welch(difference, adjusted, units)
+        permutation_p = _permutation_p(units, resampling)
     return SetTest(
         difference=difference,
         low=low,
         high=high,
         welch_t=t,
         welch_df=df,
-        welch_p=p,
-        permutation_p=_permutation_p(units, permutations, seed),
-        permutations=permutations,
+        welch_p=welch_p,
+        permutation_p=permutation_p,
+        permutations=resampling.permutations,
         suspects=n1,
         reference=n0,
         effect=effect,
-        confidence=confidence,
-        resamples=resamples,
+        confidence=resampling.confidence,
+        resamples=resampling.resamples,
     )
 
 
-def _pool(suspects, reference, suspect_patients, reference_patients, strata):
+def _pool(sample):
     """Images -> patients of the strata that hold both sides, centred by the stratum's mean."""
-    sides = []
-    for scores, names in ((suspects, suspect_patients), (reference, reference_patients)):
-        n = np.size(scores)
-        if n == 0:
-            raise ValueError("Suspects and reference must both have images. Received: an empty one")
-        names = np.asarray(names)
-        if names.shape != (n,):
-            raise ValueError(f"patients must have shape ({n},). Received: shape={names.shape}")
-        sides.append((check_scores(scores, n), names))
-    scores = np.concatenate([side[0] for side in sides])
-    names = np.concatenate([side[1].astype(str) for side in sides])
-    n1, n = len(sides[0][0]), len(scores)
-    both = np.intersect1d(names[:n1], names[n1:])
+    labels, codes, folds = sample.labels, sample.patients, sample.folds
+    if labels.min() == labels.max():
+        raise ValueError("Suspects and reference must both have images. Received: an empty one")
+    both = np.intersect1d(codes[labels == 1], codes[labels == 0])
     if len(both):
         raise ValueError(
             "A patient must not have images among both suspects and reference: leave those of one "
-            f"side out. Received: {len(both)} such patients, the first is {str(both[0])!r}"
+            f"side out. Received: {len(both)} such patients, the first is "
+            f"{str(sample.names[both[0]])!r}"
         )
-    codes = check_codes(names, "patients", n)
-    folds = np.zeros(n, np.int64) if strata is None else check_codes(strata, "strata", n)
     sizes = np.bincount(codes)
     unit_strata = np.zeros(len(sizes), np.int64)
     unit_strata[codes] = folds
     if (unit_strata[codes] != folds).any():
         raise ValueError("A patient's images must lie in one stratum. Received: one in several")
-    unit_labels = np.zeros(len(sizes), np.int64)
-    unit_labels[codes[:n1]] = 1
+    unit_labels = sample.patient_labels
     # Sums of equal numbers differ by rounding; whatever is smaller counts as no difference.
-    noise = 64 * np.finfo(np.float64).eps * float(np.abs(scores).max())
-    means = np.bincount(codes, weights=scores) / sizes
+    noise = 64 * np.finfo(np.float64).eps * float(np.abs(sample.scores).max())
+    means = np.bincount(codes, weights=sample.scores) / sizes
 
     kept = np.zeros(len(means), bool)
     for stratum in np.unique(unit_strata):
@@ -183,7 +151,7 @@ def _fit(units):
 
 
 def _differences(units, weights):
-    """Weighted difference of each row of `weights` (R, P); nan where no stratum has both sides."""
+    """Weighted difference of each row of `weights` (R, P); nan if no stratum has both sides."""
     members = units.strata[:, None] == np.arange(units.strata.max() + 1)  # (P, K)
     sums, sizes = [], []
     for label in (1, 0):
@@ -199,21 +167,13 @@ def _differences(units, weights):
     return np.divide(summed, weight, out=out, where=weight > 0)
 
 
-def _interval(units, resamples, confidence, seed):
+def _interval(units, resampling):
     if min(np.bincount(units.labels)) < 2:
         return math.nan, math.nan
-    rng = np.random.default_rng(seed)
-    drawn = []
-    block = max(1, BLOCK // len(units.labels))
-    for start in range(0, resamples, block):
-        counts = draw_patients(units.labels, min(block, resamples - start), rng)
-        drawn.append(_differences(units, counts))
-    drawn = np.concatenate(drawn)
-    drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
-        return math.nan, math.nan
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
+    sample = Sample.independent(units.labels, units.scores)
+    blocks = sample.resamples(resampling.resamples, resampling.seed)
+    drawn = np.concatenate([_differences(units, counts) for counts in blocks])
+    low, high = resampling.ends(drawn[~np.isnan(drawn)]).tolist()
     return low, high
 
 
@@ -235,7 +195,7 @@ def _welch(difference, adjusted, units):
     return float(t), float(df), float(stats.t.sf(t, df)), float(effect)
 
 
-def _permutation_p(units, permutations, seed):
+def _permutation_p(units, resampling):
     order = np.argsort(units.strata, kind="stable")
     spread = float(np.abs(units.scores).max()) or 1.0
     scores, labels = units.scores[order] / spread, units.labels[order].astype(np.float64)
@@ -244,19 +204,14 @@ def _permutation_p(units, permutations, seed):
     observed = _statistics(scores, labels[None], slices)[0]
     # Labels dealt out as they were must tie with what was observed, whatever the rounding.
     threshold = observed - 1e-9 * max(1.0, abs(observed)) if np.isfinite(observed) else observed
-    rng = np.random.default_rng(seed)
     reached = 0
-    block = max(1, BLOCK // len(labels))
-    for start in range(0, permutations, block):
-        permuted = np.tile(labels, (min(block, permutations - start), 1))  # (R, P)
-        for part in slices:
-            permuted[:, part] = rng.permuted(permuted[:, part], axis=1)
+    for permuted in permuted_labels(labels, slices, resampling):
         reached += int((_statistics(scores, permuted, slices) >= threshold).sum())
-    return (1 + reached) / (1 + permutations)
+    return (1 + reached) / (1 + resampling.permutations)
 
 
 def _statistics(scores, labels, slices):
-    """Welch's t of each row of `labels` (R, P), the difference where a side has one patient."""
+    """Welch's t of each row of `labels` (R, P), the difference if a side has one patient."""
     n1, n0 = int(labels[0].sum()), int((1 - labels[0]).sum())
     sums = np.stack([labels[:, part] @ scores[part] for part in slices], axis=1)  # (R, K)
     sizes = np.array([part.stop - part.start for part in slices])

@@ -11,6 +11,7 @@ from ganfp_tf.audit.measure import Measured
 from ganfp_tf.audit.parts import Estimate
 from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
+from ganfp_tf.statistics.sample import Resampling
 from tests.helpers.small_cases import scored
 
 
@@ -192,13 +193,13 @@ def test_p_does_not_hang_on_equally_many_images():
     images = metrics.judged_images(case, scores)
     assert metrics.patient_level(case, images).p == row.p
     assert len(pooled(scores)) == 16
-    assert permuted_p(scores, case.config) == row.p
+    assert permuted_p(scores, Resampling.of(case.config)) == row.p
 
 
 def test_p_by_hand():
     """Of six ways to deal out two labels to four patients one is as good: p near 1/6."""
     case, scores = scored(rows("suspect", [3, 4]) + rows("reference", [1, 2]), permutations=5000)
-    assert permuted_p(scores, case.config) == pytest.approx(1 / 6, abs=0.02)
+    assert permuted_p(scores, Resampling.of(case.config)) == pytest.approx(1 / 6, abs=0.02)
 
 
 def test_p_of_siblings_is_of_patients():

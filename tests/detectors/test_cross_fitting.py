@@ -15,6 +15,7 @@ from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
 from ganfp_tf.statistics.evaluation import evaluate_frame
+from ganfp_tf.statistics.sample import Resampling
 
 QUICK = Config(bootstrap=200, permutations=200)
 
@@ -136,7 +137,7 @@ class Memory:
 def test_a_detector_that_memorises_labels_is_at_chance(uses_labels):
     result = cross_fitted_scores(Memory(uses_labels), catalog(), None, folds=4, seed=0)
     assert result["score"].nunique() == 1
-    found = evaluate_frame(result, QUICK, strata="split_id")
+    found = evaluate_frame(result, Resampling.of(QUICK), strata="split_id")
     assert found.metrics.auc == found.auc_within == 0.5
 
 
@@ -246,7 +247,7 @@ def opened(victim):
 def test_files_in_scores_out(opened, name):
     frame, store = opened
     result = cross_fitted_scores(make_detector(name), frame, store, folds=3, seed=0)
-    found = evaluate_frame(result, QUICK, strata="split_id")
+    found = evaluate_frame(result, Resampling.of(QUICK), strata="split_id")
     if DETECTORS[name].control:
         assert abs(found.metrics.auc - 0.5) < 0.3
     else:

@@ -7,25 +7,25 @@ import math
 import numpy as np
 import pytest
 
-from ganfp_tf.statistics.evaluation import can_show, evaluate_scores
+from ganfp_tf.statistics.evaluation import can_show, evaluate
 from ganfp_tf.statistics.intervals import Interval
+from ganfp_tf.statistics.sample import Resampling, Sample
 
-SETTINGS = {"resamples": 200, "permutations": 199, "confidence": 0.95, "seed": 0}
+SETTINGS = Resampling(resamples=200, permutations=199, confidence=0.95, seed=0)
 
 
-def evaluate(shift, n=14, images=1, **settings):
+def shifted(shift, n=14, images=1, strata=None):
     """n + n patients with `images` equal images each; the used ones' scores are `shift` higher."""
     labels = np.repeat([1, 0], n)
     scores = np.random.default_rng(0).normal(size=2 * n) + shift * labels
     patients = np.array([f"p{i}" for i in range(2 * n)])
     labels, scores, patients = (np.repeat(v, images) for v in (labels, scores, patients))
-    return evaluate_scores(
-        labels, scores, (scores > shift / 2).astype(int), patients, **{**SETTINGS, **settings}
-    )
+    decisions = (scores > shift / 2).astype(int)
+    return evaluate(Sample(labels, scores, patients, decisions, strata), SETTINGS)
 
 
 def test_a_detector_at_chance_is_said_to_show_nothing():
-    sentence = can_show(evaluate(0.0))
+    sentence = can_show(shifted(0.0))
     assert sentence.startswith(
         "28 images (14 used, 14 not used, 28 patients): an AUC below 0.68 cannot be told from "
         "chance at p < .05; a detector would need a true AUC of 0.76 to be found with power .8. "
@@ -34,7 +34,7 @@ def test_a_detector_at_chance_is_said_to_show_nothing():
 
 
 def test_a_good_detector_is_said_to_show_it():
-    evaluation = evaluate(2.0)
+    evaluation = shifted(2.0)
     sentence = can_show(evaluation)
     interval = evaluation.intervals["auc"]
     assert f"AUC {evaluation.metrics.auc:.2f} [{interval.low:.2f}, {interval.high:.2f}]" in sentence
@@ -46,7 +46,7 @@ def test_a_good_detector_is_said_to_show_it():
     [(0.04, 0.49, "the interval includes 0.5"), (0.06, 0.51, "p is not below .05")],
 )
 def test_contradicting_figures_are_inconclusive(p, low, reason):
-    evaluation = evaluate(0.0)
+    evaluation = shifted(0.0)
     evaluation = dataclasses.replace(
         evaluation,
         permutation=dataclasses.replace(evaluation.permutation, auc_p=p),
@@ -56,40 +56,40 @@ def test_contradicting_figures_are_inconclusive(p, low, reason):
 
 
 def test_scores_that_point_the_wrong_way_are_named():
-    assert "point the wrong way" in can_show(evaluate(-3.0))
-    assert "point the wrong way" not in can_show(evaluate(0.0))
+    assert "point the wrong way" in can_show(shifted(-3.0))
+    assert "point the wrong way" not in can_show(shifted(0.0))
 
 
 def test_patients_count_and_not_images():
-    evaluation = evaluate(0.0, n=7, images=10)
-    assert evaluation.significant_auc == evaluate(0.0, n=7).significant_auc
+    evaluation = shifted(0.0, n=7, images=10)
+    assert evaluation.significant_auc == shifted(0.0, n=7).significant_auc
     assert can_show(evaluation).startswith("140 images (70 used, 70 not used, 14 patients): ")
 
 
 def test_strata_are_what_the_sentence_speaks_of():
-    evaluation = evaluate(1.0, strata=np.arange(28) % 2)
+    evaluation = shifted(1.0, strata=np.arange(28) % 2)
     assert f"AUC within folds {evaluation.auc_within:.2f}" in can_show(evaluation)
     assert evaluation.to_dict()["metrics"]["auc_within"]["value"] == evaluation.auc_within
 
 
 def test_labels_permuted_by_image_are_admitted():
     labels = np.tile([1, 0], 14)
-    evaluation = evaluate_scores(labels, labels * 1.0, labels, np.arange(28) // 2, **SETTINGS)
+    evaluation = evaluate(Sample(labels, labels * 1.0, np.arange(28) // 2, labels), SETTINGS)
     assert "permuted by image" in can_show(evaluation)
 
 
 def test_too_few_or_one_sided_images():
-    two = evaluate_scores([1, 0], [1.0, 0.0], [1, 0], ["a", "b"], **SETTINGS)
+    two = evaluate(Sample([1, 0], [1.0, 0.0], ["a", "b"], [1, 0]), SETTINGS)
     assert "2 images (1 used, 1 not used, 2 patients): too few for any AUC" in can_show(two)
-    one = evaluate_scores([1], [1.0], [1], ["a"], **SETTINGS)
+    one = evaluate(Sample([1], [1.0], ["a"], [1]), SETTINGS)
     assert can_show(one).startswith("1 image (1 used, 0 not used, 1 patient): without used and")
     assert math.isnan(one.significant_auc)
 
 
 def test_the_dict_is_strict_json_with_value_low_high():
     for evaluation in (
-        evaluate(1.0, strata=np.arange(28) % 2),
-        evaluate_scores([1, 1], [1.0, 2.0], [1, 1], ["a", "b"], **SETTINGS),
+        shifted(1.0, strata=np.arange(28) % 2),
+        evaluate(Sample([1, 1], [1.0, 2.0], ["a", "b"], [1, 1]), SETTINGS),
     ):
         found = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
         assert set(found["metrics"]["f1"]) == {"value", "low", "high"}

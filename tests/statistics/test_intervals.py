@@ -8,12 +8,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from ganfp_tf.statistics import metrics
-from ganfp_tf.statistics.intervals import (
-    clopper_pearson,
-    majority_labels,
-    patient_bootstrap,
-    wilson,
-)
+from ganfp_tf.statistics.intervals import clopper_pearson, patient_bootstrap, wilson
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 SETTINGS = {"resamples": 1000, "confidence": 0.95, "seed": 0}
 
@@ -21,6 +17,11 @@ SETTINGS = {"resamples": 1000, "confidence": 0.95, "seed": 0}
 def binormal(rng, used, unused, shift=1.0):
     labels = np.repeat([1, 0], [used, unused])
     return labels, rng.normal(size=used + unused) + shift * labels
+
+
+def bootstrap(labels, scores, decisions, patients, *, strata=None, **settings):
+    sample = Sample(labels, scores, patients, decisions, strata)
+    return patient_bootstrap(sample, Resampling(permutations=1, **settings))
 
 
 def width(interval):
@@ -33,7 +34,7 @@ def test_auc_intervals_cover_the_true_auc():
     covered = 0
     for seed in range(200):
         labels, scores = binormal(rng, 40, 40)
-        interval = patient_bootstrap(
+        interval = bootstrap(
             labels, scores, labels, np.arange(80), resamples=200, confidence=0.95, seed=seed
         )["auc"]
         covered += interval.low <= truth <= interval.high
@@ -45,7 +46,7 @@ def test_agrees_with_scipys_bootstrap_of_a_mean():
     # accuracy the mean of right answers, here equally many in both classes.
     labels = np.repeat([1, 0], 100)
     decisions = np.concatenate([np.repeat([1, 0], [70, 30]), np.repeat([0, 1], [70, 30])])
-    found = patient_bootstrap(
+    found = bootstrap(
         labels, decisions, decisions, np.arange(200), resamples=4000, confidence=0.9, seed=0
     )
     for name, sample in (("recall", decisions[:100]), ("accuracy", labels == decisions)):
@@ -64,8 +65,8 @@ def test_agrees_with_scipys_bootstrap_of_a_mean():
 def test_images_of_a_patient_are_not_independent():
     labels, scores = (np.repeat(values, 5) for values in binormal(np.random.default_rng(0), 30, 30))
     decisions = (scores > 0.5).astype(int)
-    naive = patient_bootstrap(labels, scores, decisions, np.arange(300), **SETTINGS)
-    honest = patient_bootstrap(labels, scores, decisions, np.repeat(np.arange(60), 5), **SETTINGS)
+    naive = bootstrap(labels, scores, decisions, np.arange(300), **SETTINGS)
+    honest = bootstrap(labels, scores, decisions, np.repeat(np.arange(60), 5), **SETTINGS)
     for name in ("auc", "accuracy", "kappa", "recall"):
         # Five copies of each image: sqrt(5) = 2.24 times as wide.
         assert 1.8 < width(honest[name]) / width(naive[name]) < 2.8, name
@@ -73,8 +74,8 @@ def test_images_of_a_patient_are_not_independent():
 
 def test_five_copies_say_no_more_than_one():
     labels, scores = binormal(np.random.default_rng(0), 20, 20)
-    one = patient_bootstrap(labels, scores, labels, np.arange(40), **SETTINGS)["auc"]
-    five = patient_bootstrap(
+    one = bootstrap(labels, scores, labels, np.arange(40), **SETTINGS)["auc"]
+    five = bootstrap(
         *(np.repeat(values, 5) for values in (labels, scores, labels, np.arange(40))), **SETTINGS
     )["auc"]
     assert (five.low, five.high) == pytest.approx((one.low, one.high))
@@ -84,11 +85,11 @@ def test_every_figure_has_an_interval_around_its_value():
     rng = np.random.default_rng(3)
     labels, scores = binormal(rng, 30, 50)
     decisions, strata = (scores > 0.5).astype(int), rng.integers(0, 4, 80)
-    found = patient_bootstrap(labels, scores, decisions, np.arange(80), strata=strata, **SETTINGS)
-    assert set(found) == {*metrics.FIGURES, "auc_within"}
+    found = bootstrap(labels, scores, decisions, np.arange(80), strata=strata, **SETTINGS)
+    assert set(found) == {*metrics.METRICS, "auc_within"}
     values = {
-        name: getattr(metrics.binary_metrics(labels, scores, decisions), name)
-        for name in metrics.FIGURES
+        name: getattr(metrics.binary_metrics(Sample.independent(labels, scores, decisions)), name)
+        for name in metrics.METRICS
     }
     values["auc_within"] = metrics.auc_within(labels, scores, strata)
     for name, interval in found.items():
@@ -99,24 +100,24 @@ def test_every_figure_has_an_interval_around_its_value():
 def test_the_seed_and_the_names_of_patients_decide_nothing_else():
     labels, scores = binormal(np.random.default_rng(0), 10, 10)
     names = np.array([f"p{i:02d}" for i in range(20)])
-    first = patient_bootstrap(labels, scores, labels, names, **SETTINGS)
-    assert first == patient_bootstrap(labels, scores, labels, names.astype(object), **SETTINGS)
-    assert first != patient_bootstrap(labels, scores, labels, names, **{**SETTINGS, "seed": 1})
+    first = bootstrap(labels, scores, labels, names, **SETTINGS)
+    assert first == bootstrap(labels, scores, labels, names.astype(object), **SETTINGS)
+    assert first != bootstrap(labels, scores, labels, names, **{**SETTINGS, "seed": 1})
 
 
 def test_a_wider_confidence_is_a_wider_interval():
     labels, scores = binormal(np.random.default_rng(0), 20, 20)
     wide, narrow = (
-        patient_bootstrap(
-            labels, scores, labels, np.arange(40), resamples=500, confidence=level, seed=0
-        )["auc"]
+        bootstrap(labels, scores, labels, np.arange(40), resamples=500, confidence=level, seed=0)[
+            "auc"
+        ]
         for level in (0.99, 0.8)
     )
     assert width(wide) > width(narrow)
 
 
 def test_one_class_leaves_auc_undefined():
-    found = patient_bootstrap([1, 1, 1], [1.0, 2.0, 3.0], [1, 0, 1], [0, 1, 2], **SETTINGS)
+    found = bootstrap([1, 1, 1], [1.0, 2.0, 3.0], [1, 0, 1], [0, 1, 2], **SETTINGS)
     assert math.isnan(found["auc"].low)
     assert math.isnan(found["auc"].high)
     assert 0 <= found["recall"].low < found["recall"].high <= 1
@@ -130,22 +131,20 @@ def test_patients_of_both_labels_are_resampled_whole():
     labels = np.tile([1, 0], 10)
     scores = patients * 10.0 + labels
     assert metrics.auc(labels, scores) == pytest.approx(0.55)
-    found = patient_bootstrap(labels, scores, labels, patients, **SETTINGS)["auc"]
+    found = bootstrap(labels, scores, labels, patients, **SETTINGS)["auc"]
     assert 0.55 < found.low < found.high < 0.7
 
 
 def test_a_patients_label_is_that_of_most_images():
     # One of three, two of three, one of two (a tie), none of one used.
     labels, patients = np.array([1, 0, 0, 1, 1, 0, 1, 0, 0]), np.array([0, 0, 0, 1, 1, 1, 2, 2, 3])
-    assert majority_labels(labels, patients).tolist() == [0, 1, 1, 0]
+    assert Sample(labels, labels, patients).patient_labels.tolist() == [0, 1, 1, 0]
 
 
 def test_a_faultless_small_sample_is_not_certain():
     labels = np.repeat([1, 0], 4)
     strata = np.tile([0, 1], 4)
-    found = patient_bootstrap(
-        labels, labels.astype(float), labels, np.arange(8), strata=strata, **SETTINGS
-    )
+    found = bootstrap(labels, labels.astype(float), labels, np.arange(8), strata=strata, **SETTINGS)
     assert found["auc"] == wilson(4, 4, 0.95)
     assert found["auc_within"] == wilson(4, 4, 0.95)
     assert found["accuracy"] == wilson(8, 8, 0.95)
@@ -160,7 +159,7 @@ def test_a_faultless_small_sample_is_not_certain():
 def test_five_images_of_a_patient_do_not_make_a_faultless_sample_more_certain():
     labels = np.repeat([1, 0], 20)
     patients = np.repeat(np.arange(8), 5)
-    found = patient_bootstrap(labels, labels * 1.0, labels, patients, **SETTINGS)
+    found = bootstrap(labels, labels * 1.0, labels, patients, **SETTINGS)
     assert found["accuracy"] == wilson(8, 8, 0.95)
 
 
@@ -207,6 +206,6 @@ def test_impossible_requests_are_refused():
         with pytest.raises(ValueError, match="confidence"):
             interval(1, 4, 95)
     with pytest.raises(ValueError, match="resamples"):
-        patient_bootstrap([1, 0], [1, 0], [1, 0], [0, 1], resamples=0, confidence=0.9, seed=0)
+        bootstrap([1, 0], [1, 0], [1, 0], [0, 1], resamples=0, confidence=0.9, seed=0)
     with pytest.raises(ValueError, match="patients"):
-        patient_bootstrap([1, 0], [1, 0], [1, 0], [0], resamples=9, confidence=0.9, seed=0)
+        bootstrap([1, 0], [1, 0], [1, 0], [0], resamples=9, confidence=0.9, seed=0)

@@ -12,18 +12,21 @@ from ganfp_tf.statistics import member_share as module
 from ganfp_tf.statistics.conformal import conformal_p
 from ganfp_tf.statistics.intervals import wilson
 from ganfp_tf.statistics.member_share import share_used
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 SETTINGS = {"resamples": 200, "confidence": 0.95, "seed": 0}
 
 
-def used(suspects, reference, **changes):
-    return share_used(
-        suspects,
-        reference,
-        **{"suspect_patients": range(len(suspects)), "reference_patients": range(len(reference))}
-        | SETTINGS
-        | changes,
+def used(suspects, reference, *, suspect_patients=None, reference_patients=None, **changes):
+    sizes = [len(suspects), len(reference)]
+    patients = [suspect_patients, reference_patients]
+    names = [range(n) if own is None else own for n, own in zip(sizes, patients, strict=True)]
+    sample = Sample(
+        np.repeat([1, 0], sizes),
+        [*suspects, *reference],
+        [str(name) for own in names for name in own],
     )
+    return share_used(sample, Resampling(permutations=1, **SETTINGS | changes))
 
 
 def test_by_hand():
@@ -127,7 +130,7 @@ def test_one_patient_has_no_interval():
 def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="suspects must have at least one"):
         used([], [1.0])
-    with pytest.raises(ValueError, match="patients of reference"):
+    with pytest.raises(ValueError, match="patients"):
         used([1.0], [1.0], reference_patients=[1, 2])
     with pytest.raises(ValueError, match="resamples"):
         used([1.0], [1.0], resamples=0)

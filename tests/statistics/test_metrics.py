@@ -11,6 +11,7 @@ from sklearn import metrics as reference
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics import metrics
+from ganfp_tf.statistics.sample import Sample
 
 
 @st.composite
@@ -26,7 +27,7 @@ def samples(draw, min_size=1):
 @hypothesis.settings(deadline=None, max_examples=150)
 def test_figures_are_those_of_scikit_learn(sample):
     labels, scores, decisions = sample
-    found = metrics.binary_metrics(labels, scores, decisions)
+    found = metrics.binary_metrics(Sample.independent(labels, scores, decisions))
     precision, recall, f1, _ = reference.precision_recall_fscore_support(
         labels, decisions, average="binary", zero_division=0.0
     )
@@ -53,12 +54,14 @@ def test_weights_do_what_repeated_rows_do(sample, data):
     weights = data.draw(hnp.arrays(np.int64, (3, n), elements=st.integers(0, 3)))
     hypothesis.assume((weights.sum(axis=1) > 0).all())
     strata = data.draw(hnp.arrays(np.int64, n, elements=st.integers(0, 2)))
-    found = metrics.weighted_figures(labels, scores, decisions, weights.astype(float))
-    within = metrics.weighted_auc_within(labels, scores, strata, weights.astype(float))
+    whole = Sample.independent(labels, scores, decisions, strata)
+    found = metrics.weighted_metrics(whole, weights.astype(float))
+    within = metrics.weighted_auc_within(whole, weights.astype(float))
+    np.testing.assert_array_equal(found["auc_within"], within)
     for row, weight in enumerate(weights):
         repeated = [np.repeat(values, weight) for values in (labels, scores, decisions, strata)]
-        expected = metrics.binary_metrics(*repeated[:3])
-        for name in metrics.FIGURES:
+        expected = metrics.binary_metrics(Sample.independent(*repeated[:3]))
+        for name in metrics.METRICS:
             assert found[name][row] == pytest.approx(getattr(expected, name), nan_ok=True)
         expected = metrics.auc_within(repeated[0], repeated[1], repeated[3])
         assert within[row] == pytest.approx(expected, nan_ok=True)
@@ -143,7 +146,7 @@ def test_the_coins_figures_are_the_mean_over_all_its_outcomes():
 def test_what_is_handed_in_stays_as_it_is():
     labels, scores = np.array([1, 0, 1]), np.array([3.0, 1.0, 2.0])
     labels.flags.writeable = scores.flags.writeable = False
-    assert metrics.binary_metrics(labels, scores, labels).accuracy == 1.0
+    assert metrics.binary_metrics(Sample.independent(labels, scores, labels)).accuracy == 1.0
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,6 @@ def test_null_sd_is_that_of_the_rank_sum():
     assert power.null_auc_sd(2, 3) == pytest.approx(np.std(aucs))
 
 
-def test_kappa_sd_of_the_facts():
-    # facts.md: with 500 images the standard error of kappa is 0.045; the best of 25 random runs
-    # is expected near 0.09 (1.965 standard deviations).
-    assert power.kappa_sd(500) == pytest.approx(0.045, abs=5e-4)
-    assert 1.965 * power.kappa_sd(500) == pytest.approx(0.09, abs=0.003)
-
-
 def test_auc_sd_by_hand_and_at_the_ends():
     # Hanley & McNeil 1982, A = 0.8, 10 and 20: Q1 = 0.8/1.2, Q2 = 1.28/1.8.
     variance = (0.16 + 9 * (0.8 / 1.2 - 0.64) + 19 * (1.28 / 1.8 - 0.64)) / 200
@@ -70,7 +63,6 @@ def test_too_few_images_can_show_nothing():
         lambda: power.significant_auc(5, 5, alpha=0),
         lambda: power.detectable_auc(5, 5, power=1.0),
         lambda: power.auc_sd(1.1, 5, 5),
-        lambda: power.kappa_sd(0),
     ],
 )
 def test_impossible_requests_are_refused(call):

@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ganfp_tf.errors import UserError
+from ganfp_tf.statistics.sample import Resampling, Sample
 from ganfp_tf.statistics.two_sample import set_test
 
 SETTINGS = {"permutations": 199, "confidence": 0.95, "resamples": 200, "seed": 0}
+
+
+def compare(x, y, x_patients, y_patients, *, strata=None, **settings):
+    labels = np.repeat([1, 0], [len(x), len(y)])
+    sample = Sample(labels, [*x, *y], [*x_patients, *y_patients], strata=strata)
+    return set_test(sample, Resampling(**settings))
 
 
 def names(n, prefix):
@@ -20,7 +27,7 @@ def names(n, prefix):
 
 
 def one_image_each(x, y, **changes):
-    return set_test(x, y, names(len(x), "s"), names(len(y), "r"), **{**SETTINGS, **changes})
+    return compare(x, y, names(len(x), "s"), names(len(y), "r"), **{**SETTINGS, **changes})
 
 
 def test_welch_is_scipys():
@@ -40,7 +47,7 @@ def test_welch_is_scipys():
 
 def test_a_patients_images_are_pooled_to_their_mean():
     # Means 1, 5, 3 against 2, 0.
-    found = set_test([0, 2, 5, 3, 3, 3], [1, 3, 0], list("aabccc"), list("ddE"), **SETTINGS)
+    found = compare([0, 2, 5, 3, 3, 3], [1, 3, 0], list("aabccc"), list("ddE"), **SETTINGS)
     expected = stats.ttest_ind([1, 5, 3], [2, 0], equal_var=False, alternative="greater")
     assert (found.difference, found.suspects, found.reference) == (2.0, 3, 2)
     assert found.welch_p == pytest.approx(expected.pvalue)
@@ -181,7 +188,7 @@ def test_p_is_uniform_without_a_difference_even_if_spreads_differ():
 def test_constant_scores_have_p_one():
     for value in (0.1, 0.0, -3e7):
         patients = ["a", "a", "a", "b", "c"]
-        found = set_test(
+        found = compare(
             [value] * 5,
             [value] * 4,
             patients,
@@ -196,7 +203,7 @@ def test_constant_scores_have_p_one():
 
 
 def test_one_patient_a_side():
-    found = set_test(
+    found = compare(
         [5.0] * 4, [0.0, 1, 2, 3, 4], ["a"] * 4, names(5, "r"), **{**SETTINGS, "permutations": 6000}
     )
     # The suspect is the highest of six.
@@ -243,13 +250,13 @@ def test_any_small_sample_has_a_p(data):
 
 def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match=r"both suspects and reference.*the first is 'b'"):
-        set_test([1, 2], [3], ["a", "b"], ["b"], **SETTINGS)
+        compare([1, 2], [3], ["a", "b"], ["b"], **SETTINGS)
     with pytest.raises(ValueError, match="one stratum"):
-        set_test([1, 2], [3], ["a", "a"], ["b"], strata=[0, 1, 0], **SETTINGS)
+        compare([1, 2], [3], ["a", "a"], ["b"], strata=[0, 1, 0], **SETTINGS)
     with pytest.raises(ValueError, match="must both have images"):
-        set_test([], [3], [], ["b"], **SETTINGS)
+        compare([], [3], [], ["b"], **SETTINGS)
     with pytest.raises(ValueError, match="patients"):
-        set_test([1], [3], ["a", "b"], ["c"], **SETTINGS)
+        compare([1], [3], ["a", "b"], ["c"], **SETTINGS)
     for name, wrong in (("permutations", 0), ("resamples", 0), ("confidence", 95)):
         with pytest.raises(ValueError, match=name):
             one_image_each([1.0], [2.0], **{name: wrong})

@@ -10,6 +10,7 @@ from ganfp_tf.reports.render.page import Picture
 from ganfp_tf.reports.render.tables import format_number
 from ganfp_tf.reports.render.words import counted
 from ganfp_tf.statistics.roc_bands import rate_grid, roc_band
+from ganfp_tf.statistics.sample import Resampling, Sample
 
 BESIDE = 2  # further detectors in the ROC, without a band
 
@@ -55,16 +56,8 @@ def _roc(case, audit, measured):
     grid = rate_grid(negatives)
     curves = []
     for each in chosen:
-        scores = each.scores
-        tpr, low, high = roc_band(
-            scores["label"],
-            scores["score"],
-            scores["patient"],
-            grid=grid,
-            resamples=case.config.bootstrap,
-            confidence=case.config.confidence,
-            seed=case.config.seed,
-        )
+        sample = Sample.from_frame(each.scores)
+        tpr, low, high = roc_band(sample, grid, Resampling.of(case.config))
         if each is not measured[0]:
             low = high = None
         curves.append((each.title, grid, tpr, low, high, each.control))

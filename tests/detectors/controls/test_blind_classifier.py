@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.controls.blind_classifier import FLAT, BlindClassifier, appearance
@@ -13,6 +12,7 @@ from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.metrics import auc
+from ganfp_tf.statistics.sample import Resampling
 from tests.helpers.contract import check_finite_in_any_order, check_last_digit
 from tests.helpers.pictures import Pictures, scenes, shuffled
 
@@ -127,7 +127,7 @@ def test_the_victims_hold_no_shift(shared_data, victim, capsys):
     frame = load_catalog(shared_data / victim, progress=False).frame
     frame = frame[(frame.role == "real") | (frame.index % 100 == 0)].reset_index(drop=True)
     result = cross_fitted_scores(BlindClassifier(), frame, PixelStore(), folds=5, seed=0)
-    found = evaluate_frame(result, Config(bootstrap=200, permutations=200), strata="split_id")
+    found = evaluate_frame(result, Resampling(200, 200, 0.95, seed=0), strata="split_id")
     interval = found.intervals["auc"]
     with capsys.disabled():
         print(f"\nblind_classifier on {victim}: {found.metrics.auc:.3f} {interval}")

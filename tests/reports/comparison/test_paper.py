@@ -8,6 +8,7 @@ import pytest
 from ganfp_tf.reports.comparison import paper
 from ganfp_tf.reports.render import tables
 from ganfp_tf.statistics.metrics import binary_metrics
+from ganfp_tf.statistics.sample import Sample
 
 PRINTED = """
 ResNet50 0.5627 0.4256 0.8300 0.8710
@@ -75,7 +76,7 @@ def test_the_share_is_that_of_real_decisions(positives):
     labels = (np.arange(100) < positives).astype(int)
     decisions = np.random.default_rng(positives).permuted(labels * 0 + (np.arange(100) % 3 == 0))
     decisions[0] = 1
-    found = binary_metrics(labels, decisions * 1.0, decisions)
+    found = binary_metrics(Sample.independent(labels, decisions * 1.0, decisions))
     share = paper.implied_share(found.precision, found.recall, found.accuracy)
     assert share == pytest.approx(positives / 100)
     assert paper.implied_f1(found.precision, found.recall) == pytest.approx(found.f1)

@@ -79,18 +79,12 @@ def test_an_empty_evaluation_is_dashes():
 
 
 def test_evaluation_table_takes_what_an_evaluation_gives():
-    from ganfp_tf.statistics.evaluation import evaluate_scores
+    from ganfp_tf.statistics.evaluation import evaluate
+    from ganfp_tf.statistics.sample import Resampling, Sample
 
-    evaluation = evaluate_scores(
-        [1, 1, 0, 0] * 3,
-        [0.9, 0.2, 0.4, 0.1] * 3,
-        [1, 0, 0, 0] * 3,
-        list("abcdefghijkl"),
-        resamples=100,
-        permutations=100,
-        confidence=0.9,
-        seed=0,
-    )
+    scores = [0.9, 0.2, 0.4, 0.1] * 3
+    sample = Sample([1, 1, 0, 0] * 3, scores, list("abcdefghijkl"), [1, 0, 0, 0] * 3)
+    evaluation = evaluate(sample, Resampling(100, 100, confidence=0.9, seed=0))
     text = tables.evaluation_table([("images", evaluation.to_dict())])
     # used .9 beats both unused, used .2 one of two: AUC 3/4, accuracy 3/4, kappa 1/2.
     assert "AUC (chance 0.50)              0.75 [" in text
