@@ -1,4 +1,4 @@
-"""True-positive rates where few false alarms are allowed, and whether the sample has any to say."""
+"""True-positive rates at low false-positive rates, if the sample is large enough to say."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ class LowRate:
         resolvable: whether the sample has enough images not used for a single one to be allowed.
         false_positives: at the highest threshold that reaches `value`.
         negatives, positives: images not used and used.
-        low, high: bootstrap over patients, the threshold chosen anew in each resample.
+        low, high: bootstrap over patients, with a new threshold in each resample.
     """
 
     fpr: float

@@ -79,7 +79,7 @@ def permutation_p(sample: Sample, resampling: Resampling) -> PermutationResult:
 def permuted_labels(
     labels: np.ndarray, groups: Sequence[np.ndarray | slice], resampling: Resampling
 ) -> Iterator[np.ndarray]:
-    """Labels dealt out anew within each group, as often as `resampling.permutations` says.
+    """Labels permuted within each group, `resampling.permutations` times.
 
     Args:
         labels: (U,) float64.

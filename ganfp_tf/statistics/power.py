@@ -1,6 +1,6 @@
 """What a sample of this size can show at all, before anything is measured.
 
-Sizes count independent units: patients, where patients have several images.
+Sizes count independent units: patients, if patients have several images.
 """
 
 import math
@@ -60,7 +60,7 @@ def detectable_auc(n_used: int, n_unused: int, alpha: float = 0.05, power: float
 def power_at(auc: float, n_used: int, n_unused: int, alpha: float = 0.05) -> float:
     """Probability that the one-sided test at `alpha` finds a detector whose true AUC is `auc`.
 
-    Normal approximation, with the standard deviation of `auc_sd`; 0 where `significant_auc` is nan.
+    Normal approximation, with the standard deviation of `auc_sd`; 0 if `significant_auc` is nan.
     """
     threshold = significant_auc(n_used, n_unused, alpha)
     if math.isnan(threshold):

@@ -58,7 +58,7 @@ def set_test(sample: Sample, resampling: Resampling) -> SetTest:
 
     A patient's images are pooled to their mean first, so that ten images of one patient do not
     count as ten. Welch's p takes the means as normal. The permutation test does not: labels are
-    exchanged between patients and the t-statistic is computed anew each time, which is exact if
+    exchanged between patients and the t-statistic is recomputed each time, which is exact if
     the scores of both sides have one distribution, and right in large samples if they merely
     have one mean, however different their spread or their patients' numbers of images (Janssen
     1997; Chung & Romano 2013). p = (1 + #{permuted >= observed}) / (1 + permutations) (Phipson &

@@ -13,7 +13,7 @@ from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.controls.blind_distance import BlindDistance
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.errors import UserError
-from ganfp_tf.neighbours.nearest import FLOOR, shared_votes
+from ganfp_tf.neighbours.nearest import FLOOR
 from ganfp_tf.statistics.metrics import auc
 
 # Those that take vectors as they are: a vector has no picture that could be smoothed.
@@ -186,15 +186,6 @@ def test_not_even_the_last_digit_depends_on_the_order(name):
     candidates = real.sample(frac=1.0, random_state=1)
     found = scored(detector, candidates, fakes.sample(frac=1.0, random_state=2), candidates)
     assert (found == scored(detector, real, fakes)[candidates.index]).all()
-
-
-@given(vectors, vectors, st.integers(1, 4))
-def test_every_row_gives_all_its_votes(left, right, k):
-    left, right = np.array(left), np.array(right)
-    votes = shared_votes(np.abs(left[:, None] - right).sum(axis=-1), k)
-    assert votes.sum() == pytest.approx(len(left) * min(k, len(right)))
-    assert (votes >= 0).all()
-    assert (votes <= len(left) + 1e-9).all()
 
 
 def planted(rng, copied):
