@@ -1,10 +1,14 @@
 """Stage 1: images -> tokens, once each, in shards."""
 
+from collections.abc import Iterator
+
 import apache_beam as beam
 import numpy as np
+import pandas as pd
 from apache_beam.metrics import Metrics
 
 from ganfp_tf.beam import models
+from ganfp_tf.beam.job import Job
 from ganfp_tf.data import embeddings, encode
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.errors import UserError
@@ -14,23 +18,25 @@ from ganfp_tf.runs import run_folder
 class Encode(beam.DoFn):
     """Encodes a shard of images, unless its file is there and undamaged.
 
-    Writes tokens, (n, T, D) float32 by the trained encoder; where partners are searched by the
-    backbone's features also pooled, (n, C) float32, their mean over the tokens; and for a detector
-    taught copies total, (T, D) float64, the sum of the tokens.
+    Writes `tokens`, (n, T, D) float32 by the trained encoder; if partners are searched by the
+    backbone's features, `pooled`, (n, C) float32, their mean over the tokens; for a copy-detection
+    network `total`, (T, D) float64, the sum of the tokens.
 
     Input: (kind, number of the shard). Output: the number of images.
     """
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         self.job = job
         self.made = Metrics.counter("ganfp", "encode_made")
         self.there = Metrics.counter("ganfp", "encode_there")
 
-    def setup(self):
+    def setup(self) -> None:
+        """Reads the networks."""
         # Before the first shard, so that a detector that cannot be read stops a worker at once.
         models.networks(self.job)
 
-    def process(self, element):
+    def process(self, element: tuple[str, int]) -> Iterator[int]:
+        """Encodes one shard."""
         kind, number = element
         shards = self.job.tokens(kind)
         if shards.is_sound(number, *contents(self.job)):
@@ -43,14 +49,14 @@ class Encode(beam.DoFn):
         yield 1
 
 
-def contents(job):
+def contents(job: Job) -> tuple[str, ...]:
     """Names of the arrays of a shard."""
     if job.copies:
         return ("tokens", "total")
     return ("tokens", "pooled") if job.near else ("tokens",)
 
 
-def encoded(job, frame):
+def encoded(job: Job, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """The arrays of the images of `frame`, as `Encode` writes them."""
     config, networks = job.config, models.networks(job)
     images = encode.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
@@ -71,8 +77,8 @@ def encoded(job, frame):
     return arrays
 
 
-def check_files(frame):
-    """Raises `UserError` where a worker does not see the files that the launcher listed."""
+def check_files(frame: pd.DataFrame) -> None:
+    """Raises `UserError` if a worker does not see the files that the launcher listed."""
     for path, digest in zip(frame["path"], frame["digest"], strict=True):
         try:
             same = run_folder.digest_of(path) == digest
@@ -86,15 +92,16 @@ def check_files(frame):
 
 
 class Sample(beam.DoFn):
-    """Takes the mean of all generated tokens, and the tokens of the generated sample, into a file.
+    """Writes the mean of all generated tokens, and the tokens of the generated sample, to a file.
 
     Reads one shard at a time. Input: anything, once. Output: 1.
     """
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         self.job = job
 
-    def process(self, _, __):
+    def process(self, _: int, __: int) -> Iterator[int]:
+        """Reads the generated shards and writes the file."""
         job, shards = self.job, self.job.tokens("generated")
         size, chosen = job.size("generated"), job.sample
         total, tokens = 0.0, []

@@ -1,4 +1,4 @@
-"""What is to be scored, cut into shards, and where its files lie. No Beam, no TensorFlow."""
+"""The images to be scored, cut into shards, and the files of a job. No Beam, no TensorFlow."""
 
 import dataclasses
 import hashlib
@@ -15,13 +15,43 @@ from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
 
-FORMAT = 1  # of the files; another number makes everything anew
-SHARD = 256  # images: what a worker holds at once, and what is lost when one dies
+FORMAT = 1  # of the files; another number recomputes everything
+SHARD = 256  # images: what a worker holds at once, and what is lost when one fails
 LEAST = 8  # images, so that small sets are still cut into several shards
 SEVERAL = 4
 KINDS = ("real", "generated")
 COLUMNS = ["path", "digest", "fast", "role", "name", "patient"]
-SAMPLE = 256  # generated images that say how near the nearest usually is, as `copy_run.SAMPLE`
+SAMPLE = 256  # generated images that measure how near the nearest usually is; see `copies.run`
+
+
+@dataclasses.dataclass(frozen=True)
+class PartnerPlan:
+    """How many generated images a real image is compared with.
+
+    Attributes:
+        searched: number of nearest ones, if there are as many; of a copy-detection network, the
+            candidates.
+        drawn: number of those drawn at random, the same for every real image.
+    """
+
+    searched: int
+    drawn: int
+
+    @classmethod
+    def of(cls, config: Config) -> "PartnerPlan":
+        """The plan of a run's settings."""
+        if config.supervision == "copy":
+            return cls(config.candidates or config.partners, 0)
+        if config.candidates:
+            return cls(config.candidates, 0)
+        half = config.partners // 2
+        searched = {"random": 0, "nearest": config.partners, "mixed": config.partners - half}
+        drawn = {"random": config.partners, "nearest": 0, "mixed": half}
+        return cls(min(searched[config.pairing], config.neighbours), drawn[config.pairing])
+
+    def near(self, generated: int) -> int:
+        """Number of nearest images among `generated` ones."""
+        return min(self.searched, generated)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,59 +73,59 @@ class Job:
     drawn: tuple[int, ...]
 
     @property
-    def copies(self):
-        """Whether the run's detector was taught copies, without labels."""
+    def copies(self) -> bool:
+        """Whether the run's detector is a copy-detection network, trained without labels."""
         return self.config.supervision == "copy"
 
     @property
-    def near(self):
-        """How many nearest generated images a real image is paired with."""
-        return near_count(self.config, self.images[1])
+    def near(self) -> int:
+        """Number of nearest generated images that a real image is paired with."""
+        return PartnerPlan.of(self.config).near(self.images[1])
 
     @property
-    def wanted(self):
-        """Candidates of an image, of a detector taught copies."""
+    def wanted(self) -> int:
+        """Candidates of an image for a copy-detection network."""
         return self.config.candidates or self.config.partners
 
-    def size(self, kind):
+    def size(self, kind: str) -> int:
         """Images a shard."""
         count = self.images[KINDS.index(kind)]
         return min(SHARD, max(LEAST, -(-count // SEVERAL)))
 
-    def shards(self, kind):
+    def shards(self, kind: str) -> int:
         """Number of shards."""
         return -(-self.images[KINDS.index(kind)] // self.size(kind))
 
-    def tokens(self, kind):
+    def tokens(self, kind: str) -> Shards:
         """The encoded images, as `Shards` of tokens, pooled and total (see `encode.Encode`)."""
         return Shards(self.folder / "tokens", kind, self.shards(kind))
 
     @property
-    def sample(self):
-        """Positions of the generated images that stand in the place of a real one."""
+    def sample(self) -> np.ndarray:
+        """Positions of the generated images that take the place of a real one: (n,) int."""
         count = self.images[1]
         return np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int))
 
     @property
-    def sampled(self):
+    def sampled(self) -> Shards:
         """Their tokens and the mean of all generated tokens, one shard."""
         return Shards(self.folder / "tokens", "sample", 1)
 
     @property
-    def queries(self):
-        """What is scored: the shards of real images, and behind them the sample, if any."""
+    def queries(self) -> int:
+        """Number of queries: the shards of real images, and behind them the sample, if any."""
         return self.shards("real") + self.copies
 
     @property
-    def scores(self):
+    def scores(self) -> Shards:
         """The results, one shard a query."""
         return Shards(self.folder / "scores", "scores", self.queries)
 
-    def to_score(self):
-        """The queries whose results are not there, or damaged."""
+    def to_score(self) -> list[int]:
+        """The queries whose results are missing or damaged."""
         return [n for n in range(self.queries) if not self.scores.is_sound(n, *self.result(n))]
 
-    def result(self, query):
+    def result(self, query: int) -> tuple[str, ...]:
         """Names of the arrays of a query's result (see `score.Score`)."""
         if not self.copies:
             return ("rows", "score", "best")
@@ -103,9 +133,12 @@ class Job:
             return ("distance", "top")
         return ("rows", "distance", "like", "top", "alike", "best")
 
-    def listed(self, kind, number):
-        """The images of a shard: DataFrame of COLUMNS, row (in the Catalog) and, where the
-        detector was taught copies, group."""
+    def listed(self, kind: str, number: int) -> pd.DataFrame:
+        """The images of a shard.
+
+        Returns:
+            DataFrame of COLUMNS and row (in the Catalog); for a copy-detection network also group.
+        """
         try:
             lines = _images(self, kind).path(number, "jsonl").read_text(encoding="utf-8")
             return pd.DataFrame([json.loads(line) for line in lines.splitlines()])
@@ -115,35 +148,28 @@ class Job:
                 "under the same path as the launcher."
             ) from error
 
-    def reference_groups(self):
-        """Group of each reference image of a detector taught copies: (n,) int."""
+    def reference_groups(self) -> np.ndarray:
+        """Group of each reference image of a copy-detection network: (n,) int."""
         return Shards(self.folder / "images", "reference", 1).read(0, "groups")[0]
 
-    def drop_features(self):
+    def drop_features(self) -> None:
         """Removes the encoded images."""
         shutil.rmtree(self.folder / "tokens", ignore_errors=True)
 
 
-def near_count(config, generated):
-    """How many nearest of `generated` images are partners; of a copy detector, the candidates."""
-    if config.supervision == "copy":
-        wanted = config.candidates or config.partners
-    elif config.candidates:
-        wanted = config.candidates
-    else:
-        wanted = {"random": 0, "nearest": config.partners, "mixed": -(-config.partners // 2)}
-        wanted = min(wanted[config.pairing], config.neighbours)
-    return min(wanted, generated)
-
-
-def open_job(config, run, frame, same=None):
+def open_job(
+    config: Config,
+    run: pathlib.Path,
+    frame: pd.DataFrame,
+    same: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Job:
     """Cuts the images into shards and lists them in files.
 
     Args:
         config: the run's Config.
         run: the run folder.
         frame: rows of a Catalog.
-        same: for a detector taught copies, `(group of each real image, group of each reference
+        same: for a copy-detection network, `(group of each real image, group of each reference
             image)`: images of one group are of one patient.
 
     Returns:
@@ -151,10 +177,10 @@ def open_job(config, run, frame, same=None):
     """
     real = np.flatnonzero((frame["role"] == "real").to_numpy())
     generated = np.flatnonzero((frame["role"] != "real").to_numpy())
-    rest = _drawn_count(config)
-    drawn = np.random.default_rng(config.seed).permutation(len(generated))[:rest]
-    if not near_count(config, len(generated)):
-        # All real images meet the same few: the others need not be encoded.
+    plan = PartnerPlan.of(config)
+    drawn = np.random.default_rng(config.seed).permutation(len(generated))[: plan.drawn]
+    if not plan.near(len(generated)):
+        # All real images are compared with the same few: the others need not be encoded.
         kept, drawn = np.unique(drawn, return_inverse=True)
         generated = generated[kept]
     frame = frame[COLUMNS].assign(row=np.arange(len(frame)))
@@ -193,12 +219,6 @@ def _list(job, kind, part):
         rows = part.iloc[number * job.size(kind) : (number + 1) * job.size(kind)]
         lines = rows.to_json(orient="records", lines=True, force_ascii=False)
         files.write_text(_images(job, kind).path(number, "jsonl"), lines)
-
-
-def _drawn_count(config):
-    if config.supervision == "copy" or config.candidates:
-        return 0
-    return {"random": config.partners, "nearest": 0, "mixed": config.partners // 2}[config.pairing]
 
 
 def _detector(run):

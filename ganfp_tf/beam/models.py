@@ -1,27 +1,31 @@
-"""The run's networks, read once a process however many threads and stages ask for them."""
+"""The run's networks, read once a process, whatever the number of threads and stages."""
 
 import functools
 import threading
+from collections.abc import Callable
+from typing import Any
 
+from ganfp_tf.beam.job import Job
 from ganfp_tf.detectors import trained
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import images
+from ganfp_tf.siamese.networks import Scoring
 
 _LOCK = threading.Lock()
 
 
-def detector(job):
-    """The trained detector: `scoring.PairScorer` or `copy_run.CopyScorer`."""
+def detector(job: Job) -> Any:
+    """The trained detector: `trained.PairScorer` or `copies.run.CopyScorer`."""
     return _once(_detector, job)
 
 
-def networks(job):
-    """What encodes and compares: `siamese.Scoring`."""
+def networks(job: Job) -> Scoring:
+    """The networks that encode images and compare their tokens."""
     return _networks(job, detector(job))
 
 
-def backbone(job):
+def backbone(job: Job) -> Callable:
     """The backbone as it was before training, compiled: images in, features out.
 
     Raises:
@@ -30,8 +34,8 @@ def backbone(job):
     return _once(_backbone, job)
 
 
-def forget():
-    """Lets go of what this process has read."""
+def forget() -> None:
+    """Releases the networks that this process has read."""
     _detector.cache_clear()
     _backbone.cache_clear()
 

@@ -5,12 +5,16 @@ import logging
 import re
 import threading
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
-import grpc
 import numpy as np
 import pandas as pd
-from apache_beam.pvalue import AsSingleton
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.runners import PipelineRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from ganfp_tf import files
@@ -18,32 +22,41 @@ from ganfp_tf import progress as bars
 from ganfp_tf.beam import job as jobs
 from ganfp_tf.beam import models
 from ganfp_tf.beam.encode import Encode, Sample
+from ganfp_tf.beam.job import Job
 from ganfp_tf.beam.score import Score
 from ganfp_tf.beam.search import Nearest, Search, kept
+from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.groups import Pool
 
 LOOK = 1.0  # seconds between two looks at what the workers have written
 
 
-def predict(config, run, frame, detector, runner):
-    """Scores the real images of a Catalog on a Beam runner, or goes on where that was interrupted.
+def predict(
+    config: Config,
+    run: Path,
+    frame: pd.DataFrame,
+    detector: Any,
+    runner: tuple[PipelineRunner, PipelineOptions],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores the real images of a Catalog on a Beam runner; resumes an interrupted job.
 
     Args:
         config: the run's Config.
         run: the run folder.
         frame: rows of a Catalog, real and generated.
-        detector: `scoring.PairScorer` or `copy_run.CopyScorer` of the run.
-        runner: of `open_runner`.
+        detector: `trained.PairScorer` or `copies.run.CopyScorer` of the run.
+        runner: what `open_runner` returns.
 
     Returns:
         `(scores (real images,) float64, rows of the best partners (real images,))`, in the order
         of the Catalog.
 
     Raises:
-        UserError: a worker failed or died. What it had finished is not done again.
+        UserError: a worker failed. What it had finished is not done again.
     """
-    job = jobs.open_job(config, run, frame, groups(detector, frame) if is_copy(config) else None)
+    same = groups(detector, frame) if config.supervision == "copy" else None
+    job = jobs.open_job(config, run, frame, same)
     todo = job.to_score()
     if todo:
         execute(job, todo, *runner)
@@ -55,19 +68,14 @@ def predict(config, run, frame, detector, runner):
     return found
 
 
-def is_copy(config):
-    """Whether the detector was taught copies."""
-    return config.supervision == "copy"
-
-
-def execute(job, todo, runner, options):
+def execute(job: Job, todo: list[int], runner: PipelineRunner, options: PipelineOptions) -> None:
     """Runs the pipeline for the queries `todo`.
 
     Raises:
         UserError: it failed; <job>/failure.txt says how.
     """
     try:
-        with watching(job), silence(runner):
+        with show_progress(job), silence(runner):
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, job, todo)
             result = pipeline.run()
@@ -84,7 +92,7 @@ def execute(job, todo, runner, options):
         print(f"encode: {there} of {there + made} shards were there")
 
 
-def build(pipeline, job, todo):
+def build(pipeline: beam.Pipeline, job: Job, todo: list[int]) -> PCollection:
     """Adds the job's stages to a pipeline.
 
     Each stage takes numbers of shards and leaves files; what is small enough, the nearest images
@@ -118,7 +126,7 @@ def build(pipeline, job, todo):
     return queries | "score" >> beam.ParDo(Score(job), AsSingleton(done))
 
 
-def collect(job, detector):
+def collect(job: Job, detector: Any) -> tuple[np.ndarray, np.ndarray]:
     """Joins the results: `(scores, rows of the best partners)`, in the order of the Catalog."""
     parts = []
     for query in range(job.shards("real")):
@@ -139,10 +147,10 @@ def collect(job, detector):
     return score, table["best"].to_numpy()
 
 
-def groups(detector, frame):
-    """Who is of one patient: `(group of each real image, group of each reference image)`.
+def groups(detector: Any, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Images of one patient: `(group of each real image, group of each reference image)`.
 
-    As `copy_run.Network.signals`; it takes all images, though no features.
+    As `copies.run.Network.signals`; it needs all images, but no features.
 
     Raises:
         UserError: the reference holds no other patient for an image.
@@ -160,15 +168,15 @@ def groups(detector, frame):
     return own, others
 
 
-def failed(job, error):
+def failed(job: Job, error: Exception) -> UserError:
     """The `UserError` of a pipeline that failed."""
     text = "".join(traceback.format_exception(error))
     files.write_text(job.folder / "failure.txt", text)
-    # Runners hand on a worker's error as text, with the worker's own traceback before it.
+    # Runners pass on a worker's error as text, with the worker's own traceback before it.
     message = re.sub(r"\s*\[while running .*", "", str(error)).strip() or repr(error)
-    told = re.search(r"UserError: (.+)", message)
-    if told:
-        return UserError(told[1])
+    expected = re.search(r"UserError: (.+)", message)
+    if expected:
+        return UserError(expected[1])
     last = message.splitlines()[-1].rstrip(".")
     return UserError(
         f"the pipeline on --runner={job.config.runner} failed: {last}. More in "
@@ -176,8 +184,8 @@ def failed(job, error):
     )
 
 
-def counters(result):
-    """The workers' counters by name, as far as the runner tells them."""
+def counters(result: Any) -> dict[str, int]:
+    """The workers' counters by name, as far as the runner reports them."""
     try:
         found = result.metrics().query()["counters"]
     except Exception:  # of a runner without metrics, which is no reason to fail
@@ -186,45 +194,37 @@ def counters(result):
 
 
 @contextlib.contextmanager
-def silence(runner):
-    """Keeps back what Beam prints of a local worker's end; failure.txt and logs/ have it."""
+def silence(runner: PipelineRunner) -> Iterator[None]:
+    """Suppresses the tracebacks that Beam's local runner logs; failure.txt has them."""
     if not isinstance(runner, FnApiRunner):
         yield
         return
-    before = threading.excepthook
-    # The threads that read from a dead worker end by this, each with its traceback.
-    threading.excepthook = lambda args: (
-        None if issubclass(args.exc_type, grpc.RpcError) else before(args)
-    )
     logging.disable(logging.ERROR)
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
-        threading.excepthook = before
 
 
-class watching:
+@contextlib.contextmanager
+def show_progress(job: Job) -> Iterator[None]:
     """Shows a bar of the shards written so far; the runner itself is silent until the end."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_count_shards, args=(job, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
-    def __init__(self, job):
-        self.job, self.stop = job, threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self):
-        self.thread.start()
-
-    def __exit__(self, *error):
-        self.stop.set()
-        self.thread.join()
-
-    def _look(self):
-        job = self.job
-        kinds = [*map(job.tokens, jobs.KINDS), job.scores]
-        total = sum(shards.count for shards in kinds)
-        with bars.bar(total, "encoding and scoring", "shard") as bar:
-            ended = False
-            while not ended:
-                ended = self.stop.wait(LOOK)
-                there = sum(s.path(n).exists() for s in kinds for n in range(s.count))
-                bar.update(there - bar.n)
+def _count_shards(job, stop):
+    kinds = [*map(job.tokens, jobs.KINDS), job.scores]
+    total = sum(shards.count for shards in kinds)
+    with bars.bar(total, "encoding and scoring", "shard") as bar:
+        ended = False
+        while not ended:
+            ended = stop.wait(LOOK)
+            there = sum(s.path(n).exists() for s in kinds for n in range(s.count))
+            bar.update(there - bar.n)

@@ -3,10 +3,11 @@
 import difflib
 import inspect
 import shlex
+from typing import NoReturn
 
 from apache_beam.options import pipeline_options
 from apache_beam.portability.api import beam_provision_api_pb2
-from apache_beam.runners import create_runner
+from apache_beam.runners import PipelineRunner, create_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
@@ -19,12 +20,16 @@ IN_PROCESS = ("DirectRunner", "SwitchingDirectRunner", "FnApiRunner")
 
 
 class _Parser(pipeline_options._BeamArgumentParser):
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UserError(f"--runner_options: {message}.")
 
 
-def open_runner(config):
-    """The runner that the settings name, and its options.
+def open_runner(runner: str, text: str) -> tuple[PipelineRunner, pipeline_options.PipelineOptions]:
+    """Makes the runner of --runner, and its options.
+
+    Args:
+        runner: --runner, a name of `KNOWN` or the full name of a class.
+        text: --runner_options.
 
     Returns:
         `(apache_beam runner, PipelineOptions)`.
@@ -33,8 +38,8 @@ def open_runner(config):
         UserError: there is no such runner, or a local one has no such option. Options of a cluster
             are left to its job server, which alone knows them all.
     """
-    name = _known(config.runner)
-    options = _options(config.runner_options, name)
+    name = _known(runner)
+    options = _options(text, name)
     if name in IN_PROCESS:
         encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
         provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
@@ -44,7 +49,7 @@ def open_runner(config):
     try:
         return create_runner(name), options
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"--runner={config.runner} cannot be had: {error}.") from error
+        raise UserError(f"--runner={runner} cannot be had: {error}.") from error
 
 
 def _known(runner):

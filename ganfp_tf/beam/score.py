@@ -1,9 +1,13 @@
 """Stage 3: logits of the pairs, a shard of real images at a time, and a score for each image."""
 
+from collections.abc import Iterator
+
 import apache_beam as beam
 import numpy as np
 
 from ganfp_tf.beam import models, search
+from ganfp_tf.beam.job import Job
+from ganfp_tf.beam.search import Found
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 from ganfp_tf.siamese import networks as siamese
@@ -13,21 +17,23 @@ from ganfp_tf.siamese import pair_logits as pairs
 class Score(beam.DoFn):
     """Scores a query and writes it: a shard of real images, or the sample of generated ones.
 
-    Writes of pairs rows (n,), in the Catalog; score (n,) float64; best (n,), the Catalog's row of
-    the partner with the highest logit. Of a detector taught copies rows and best, and for the
-    signals of `copy_run.Network.signals` distance, like, top and alike (n,) each; of the sample
-    distance and top.
+    Of pairs it writes `rows` (n,), in the Catalog; `score` (n,) float64; `best` (n,), the Catalog's
+    row of the partner with the highest logit. Of a copy-detection network `rows` and `best`, and
+    for the signals of `copies.run.Network.signals` `distance`, `like`, `top` and `alike` (n,) each;
+    of the sample `distance` and `top`.
 
     Input: (query, what `search.Nearest` found, or None). Output: 1.
     """
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         self.job = job
 
-    def setup(self):
+    def setup(self) -> None:
+        """Reads the networks."""
         models.networks(self.job)
 
-    def process(self, element, *_):
+    def process(self, element: tuple[int, Found | None], *_: int) -> Iterator[int]:
+        """Scores one query."""
         query, found = element
         arrays = copies(self.job, query, *found) if self.job.copies else self._pairs(query, found)
         self.job.scores.write(query, **arrays)
@@ -43,8 +49,8 @@ class Score(beam.DoFn):
         return named(job, query, table, logits) | {"score": score}
 
 
-def copies(job, query, far, place):
-    """The arrays of a query of a detector taught copies."""
+def copies(job: Job, query: int, far: np.ndarray, place: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of a query of a copy-detection network."""
     near = np.where(np.isinf(far), -1, place)[:, : job.near]
     distance = np.maximum(mean_of_nearest(far.copy(), retrieval.BEST), FLOOR)
     if query == job.shards("real"):
@@ -57,7 +63,7 @@ def copies(job, query, far, place):
     return named(job, query, near, logits) | signals
 
 
-def against_reference(job, query, tokens):
+def against_reference(job: Job, query: int, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance to real images of other patients (n,), and the mean of the best logits with them."""
     reference = models.detector(job).reference.tokens
     mean = reference.mean(axis=0)
@@ -69,7 +75,7 @@ def against_reference(job, query, tokens):
     return distance, retrieval.top(retrieval.logits(networks, tokens, reference, near, limit))
 
 
-def named(job, query, table, logits):
+def named(job: Job, query: int, table: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
     """Rows in the Catalog of a query's images and of each one's best partner."""
     best = table[np.arange(len(table)), logits.argmax(axis=1)]
     size, rows = job.size("generated"), np.empty(len(best), int)
@@ -80,7 +86,7 @@ def named(job, query, table, logits):
     return {"rows": job.listed("real", query)["row"].to_numpy(), "best": rows}
 
 
-def pair_logits(job, tokens, table):
+def pair_logits(job: Job, tokens: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Logits of images with generated ones, -inf where `table` is negative.
 
     Args:
@@ -107,16 +113,16 @@ def pair_logits(job, tokens, table):
 class Generated:
     """Tokens of generated images, a shard in memory at a time."""
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         self.shards, self.size = job.tokens("generated"), job.size("generated")
-        self.number, self.held = -1, None
+        self.number, self.shard = -1, np.empty(0)
 
-    def tokens(self, places):
-        """Tokens of positions among the generated images, (n, T, D); quick where they ascend."""
-        found = [None] * len(places)
-        for at, place in enumerate(places):
+    def tokens(self, places: np.ndarray) -> np.ndarray:
+        """Tokens of positions among the generated images, (n, T, D); fast if they ascend."""
+        found = []
+        for place in places:
             number, row = divmod(int(place), self.size)
             if number != self.number:
-                self.number, (self.held,) = number, self.shards.read(number, "tokens")
-            found[at] = self.held[row]
+                self.number, (self.shard,) = number, self.shards.read(number, "tokens")
+            found.append(self.shard[row])
         return np.stack(found)

@@ -89,15 +89,14 @@ def check(config):
     if config.jit_compile:
         raise UserError("--distribute=multiworker runs without XLA: leave --jit_compile out.")
     workers = len(read().addresses)
-    check_blocks(config, workers, "workers")
+    check_blocks(config.distribute, config.step_blocks, workers, "workers")
 
 
-def check_blocks(config, count, what):
-    """Raises `UserError` where the blocks of a step are not shared evenly among `count` `what`."""
-    blocks = config.blocks * (1 if config.pairing == "random" else config.real_per_batch)
+def check_blocks(distribute: str, blocks: int, count: int, what: str) -> None:
+    """Raises `UserError` if the blocks of a step are not shared evenly among `count` `what`."""
     if blocks % count:
         raise UserError(
-            f"--distribute={config.distribute} shares the blocks of a step among {count} {what}; "
+            f"--distribute={distribute} shares the blocks of a step among {count} {what}; "
             f"{blocks} blocks do not divide evenly. Set --blocks to a multiple of {count}."
         )
 

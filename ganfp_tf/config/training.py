@@ -39,6 +39,11 @@ class PairSettings:
         without=BY_LABEL)
     # fmt: on
 
+    @property
+    def step_blocks(self) -> int:
+        """Number of blocks in the dataset of a step: with nearest partners, one a real image."""
+        return self.blocks * (1 if self.pairing == "random" else self.real_per_batch)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:

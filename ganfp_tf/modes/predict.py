@@ -47,7 +47,7 @@ def open_beam(config):
         logging.disable(logging.NOTSET)
     from ganfp_tf.beam import pipeline, runner
 
-    return pipeline, runner.open_runner(config)
+    return pipeline, runner.open_runner(config.runner, config.runner_options)
 
 
 def score_here(config, folder, frame):

@@ -30,8 +30,8 @@ def run(config, clock=None):
         clock: a `Clock` that is told how long reading, encoding and training took.
     """
     clock = clock or Clock()
-    with distribution.losses_told(config):
-        team = distribution.of(config)
+    with distribution.report_lost_workers(config.distribute):
+        team = distribution.of(config.distribute, config.step_blocks)
         _run(config, clock, team)
         team.part()
     if not team.chief:
@@ -53,6 +53,7 @@ def _run(config, clock, team):
     team.agree("the settings", json.dumps(learned, sort_keys=True))
     team.agree("the images", catalog.frame[run_folder.IMAGE_COLUMNS].to_csv())
     team.call(_begin, config, catalog, splits)
+    team.check_folder(folder)
     _describe(catalog, folder)
 
     prepare_runtime(config)
@@ -93,7 +94,7 @@ def _encode(frame, backbone, report, config, team):
     if team.cluster:
         # First each its share; then the others' is in the store, or this worker has its own store.
         computed = open_material(team.mine(frame), backbone, report, config)[1]
-        team.from_chief(bytes)
+        team.wait()
     material, rest = open_material(frame, backbone, report, config)
     return material, computed + rest
 

@@ -12,6 +12,8 @@ from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.distribution import ALONE
 from ganfp_tf.statistics.metrics import auc
 
+METRICS = ("val_loss", "val_pair_auc", "val_image_auc")
+
 
 def validation(networks, material, rows, centres, config, team=ALONE):
     """A `Validation` of the split's validation rows, with partners chosen as for scoring."""
@@ -42,7 +44,8 @@ class Validation(keras.callbacks.Callback):
 
     def measure(self):
         """`val_loss`, `val_pair_auc` and `val_image_auc` of the networks as they are now."""
-        return self.team.value(self._measure)
+        values = self.team.numbers(len(METRICS), self._measure)
+        return dict(zip(METRICS, values, strict=True))
 
     def _measure(self):
         self.logits = siamese.pair_logits(
@@ -51,11 +54,11 @@ class Validation(keras.callbacks.Callback):
         labels = np.repeat(self.labels, self.logits.shape[1])
         flat = self.logits.ravel().astype("float64")
         # log(1 + e^x) - x y, the cross-entropy from a logit, without overflow.
-        return {
-            "val_loss": float(np.mean(np.logaddexp(0.0, flat) - flat * labels)),
-            "val_pair_auc": float(auc(labels, flat)),
-            "val_image_auc": float(auc(self.labels, siamese.image_scores(self.logits))),
-        }
+        return [
+            float(np.mean(np.logaddexp(0.0, flat) - flat * labels)),
+            float(auc(labels, flat)),
+            float(auc(self.labels, siamese.image_scores(self.logits))),
+        ]
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -16,8 +16,7 @@ class RunState:
     Args:
         model: compiled `keras.Model` whose optimizer is built.
         folder: where the files go.
-        team: the `distribution.Team` that trains; only its chief writes, and what the chief reads
-            is handed to all.
+        team: the `distribution.Team` that trains; only its chief writes.
     """
 
     def __init__(self, model, folder, team=ALONE):
@@ -71,8 +70,8 @@ class RunState:
         Raises:
             UserError: where last.npz is damaged or belongs to another model.
         """
-        path = self.team.file(self.folder / "last.npz")
-        if path is None:
+        path = self.folder / "last.npz"
+        if not path.exists():
             return False
         facts = states.load(path, self._all_variables())
         if facts is None:

@@ -1,28 +1,31 @@
-"""Training on several devices or machines: who takes which blocks, who writes, who tells whom.
+"""Training on several devices or machines: each takes its blocks of a step, the chief writes.
 
-With --distribute=multiworker every machine runs the same command. All workers take each step
-together, on their own share of its blocks; worker 0, the chief, alone writes the run folder and
-decides what may differ from machine to machine (the validation figures that end the training).
+With --distribute=multiworker every machine runs the same command on the same run folder. All
+workers take each step together, on their own share of its blocks; worker 0, the chief, alone writes
+the run folder, which the others read, and computes what may differ from machine to machine (the
+validation metrics that end the training).
 """
 
 import contextlib
 import functools
-import io
-import json
+import pathlib
+import secrets
 import socket
 import sys
 import threading
 import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf.config import tf_config
 from ganfp_tf.errors import UserError
 
-PIECE = 2_000_000  # words of four bytes sent at once
 PATIENCE = 10.0  # seconds between two lines about workers that are waited for
-# What collectives end in when another worker has ended, or the network between them.
+# What collectives raise if another worker has ended, or the network between them.
 LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -38,34 +41,38 @@ class Team:
 
     Args:
         strategy: a `tf.distribute.Strategy`; None for one device.
-        cluster: `cluster_config.Cluster` of several processes; None for this one alone.
+        cluster: `tf_config.Cluster` of several processes; None for this one alone.
     """
 
-    def __init__(self, strategy=None, cluster=None):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy | None = None,
+        cluster: tf_config.Cluster | None = None,
+    ) -> None:
         self.strategy = strategy
         self.cluster = cluster
 
     @property
-    def chief(self):
+    def chief(self) -> bool:
         """Whether this process writes."""
         return self.cluster is None or self.cluster.index == 0
 
     @property
-    def replicas(self):
+    def replicas(self) -> int:
         """Devices of all workers together."""
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
-    def scope(self):
-        """The scope in which models are made."""
+    def scope(self) -> contextlib.AbstractContextManager:
+        """The scope in which models are created."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
-    def datasets(self, make):
+    def datasets(self, make: Callable) -> Any:
         """The dataset of steps, each device's blocks its own.
 
         Args:
-            make: function `share` -> Dataset; `share`, Dataset -> Dataset, is to be applied where
-                "real" `(B, R)` and "generated" `(B, G)` are chosen and nothing is looked up yet;
-                None where one device takes all blocks.
+            make: function `share` -> Dataset; `share`, Dataset -> Dataset, is to be applied after
+                "real" `(B, R)` and "generated" `(B, G)` are chosen and before anything is looked
+                up; None if one device takes all blocks.
         """
         if not self.strategy:
             return make(None)
@@ -77,80 +84,90 @@ class Team:
 
         return self.strategy.distribute_datasets_from_function(of_worker)
 
-    def mine(self, frame):
+    def mine(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of `frame` that this worker encodes."""
         if not self.cluster:
             return frame
         rows = frame.drop_duplicates("digest")
         return rows.iloc[self.cluster.index :: len(self.cluster.addresses)]
 
-    def from_chief(self, make):
-        """The bytes that `make()` gives on the chief, on every worker; nobody passes before.
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Returns `function(*args)` on the chief; None elsewhere, once it is done.
 
         Raises:
-            UserError: on every worker, where `make` has raised one on the chief.
+            UserError: on every worker, if `function` has raised one on the chief.
         """
-        if not self.cluster:
-            return make()
-        content, failed = b"", None
-        if self.chief:
-            try:
-                content = make()
-            except UserError as error:
-                failed, content = error, str(error).encode()
-        size, wrong = self._sum([len(content), failed is not None]).astype(int)
-        sent = self._send(content, size)
-        if failed:
-            raise failed
-        if wrong:
-            raise UserError(f"worker 0 has stopped: {sent.decode()}")
-        return sent
+        return self._on_chief(0, function, args)[0]
 
-    def call(self, function, *args):
-        """What `function(*args)` gives on the chief; None elsewhere, once it is done."""
-        results = []
+    def numbers(self, count: int, function: Callable[..., Sequence[float]], *args: Any) -> list:
+        """Returns the `count` floats of `function(*args)`, computed by the chief, on every worker.
 
-        def make():
-            results.append(function(*args))
-            return b""
-
-        self.from_chief(make)
-        return results[0] if results else None
-
-    def value(self, make):
-        """The JSON-ready value that `make()` gives on the chief, on every worker."""
-        if not self.cluster:
-            return make()
-        return json.loads(self.from_chief(lambda: json.dumps(make()).encode()))
-
-    def file(self, path):
-        """A file of the run folder: `path`, or what the chief read there; None where it has none.
-
-        The other workers need not see the run folder.
+        Raises:
+            UserError: on every worker, if `function` has raised one on the chief.
         """
-        if not self.cluster:
-            return path if path.exists() else None
-        content = self.from_chief(lambda: path.read_bytes() if path.exists() else b"")
-        return (path if self.chief else _Sent(content)) if content else None
+        return self._on_chief(count, function, args)[1]
 
-    def agree(self, what, text):
-        """Raises `UserError` on every worker where `text` is not the same on all."""
+    def wait(self) -> None:
+        """Returns when every worker has come here."""
+        if self.cluster:
+            self._sum([0.0])
+
+    def check_folder(self, folder: pathlib.Path) -> None:
+        """Raises `UserError` on every worker if one does not see the chief's `folder`."""
         if not self.cluster:
             return
-        mine = np.arange(len(self.cluster.addresses)) == self.cluster.index
-        told = self._sum(mine * zlib.crc32(text.encode()))
-        other = [str(number) for number in np.flatnonzero(told != told[0])]
-        if other:
+        # A folder of the same name on a disk of the worker's own has no such file.
+        number = self.numbers(1, lambda: [secrets.randbits(32)])[0]
+        mark = folder / f".workers-{number:.0f}"
+        self.call(mark.touch)
+        blind = np.flatnonzero(self._of_each(not mark.exists()))
+        if self.chief:
+            mark.unlink()
+        if len(blind):
             raise UserError(
-                f"{what} of worker {', '.join(other)} are not those of worker 0. Every worker must "
-                "be handed the same command and the same files."
+                f"worker {_names(blind)} does not see the run folder of worker 0, {folder}. Give "
+                "every worker the same --run_dir, on a file system that they share."
             )
 
-    def part(self):
-        """Ends the work together: a worker that leaves first takes nothing from the others."""
-        if self.cluster:
-            with contextlib.suppress(*LOST):
-                self._sum([0.0])
+    def agree(self, what: str, text: str) -> None:
+        """Raises `UserError` on every worker if `text` is not the same on all."""
+        if not self.cluster:
+            return
+        sums = self._of_each(zlib.crc32(text.encode()))
+        other = np.flatnonzero(sums != sums[0])
+        if len(other):
+            raise UserError(
+                f"{what} of worker {_names(other)} are not those of worker 0. Every worker must be "
+                "given the same command and the same files."
+            )
+
+    def part(self) -> None:
+        """Waits for the others at the end, so that no worker leaves while they need it."""
+        with contextlib.suppress(*LOST):
+            self.wait()
+
+    def _on_chief(self, count, function, args):
+        """`(result, numbers)` of `function(*args)`; the result is None on other workers."""
+        if not self.cluster:
+            result = function(*args)
+            return result, list(result) if count else []
+        result, error = None, None
+        if self.chief:
+            try:
+                result = function(*args)
+            except UserError as raised:
+                error = raised
+        values = result if count and result is not None else np.zeros(count)
+        *numbers, failed = self._sum([*values, error is not None]).tolist()
+        if error:
+            raise error
+        if failed:
+            raise UserError("worker 0 has stopped; its own output says why.")
+        return result, numbers
+
+    def _of_each(self, value):
+        """The number `value` of every worker: `(workers,)` float64."""
+        return self._sum((np.arange(len(self.cluster.addresses)) == self.cluster.index) * value)
 
     def _sum(self, values):
         """The sum of `values`, numbers, over all workers: `(n,)` float64."""
@@ -164,27 +181,11 @@ class Team:
         spread = self.strategy.experimental_distribute_values_from_function(of_replica)
         return self.strategy.reduce("SUM", spread, axis=None).numpy()
 
-    def _send(self, content, size):
-        # Words of 32 bits as float64, which holds them exactly and every device can sum.
-        words = np.zeros(-(-size // 4), "<u4")
-        if content:
-            words[:] = np.frombuffer(content.ljust(4 * len(words), b"\0"), "<u4")
-        for start in range(0, len(words), PIECE):
-            words[start : start + PIECE] = self._sum(words[start : start + PIECE])
-        return words.tobytes()[:size]
-
 
 ALONE = Team()
 
 
-class _Sent(io.BytesIO):
-    """A file that the chief has read; its name in messages."""
-
-    def __str__(self):
-        return "of worker 0"
-
-
-def share(replicas, first, local):
+def share(replicas: int, first: int, local: int) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Dataset -> Dataset: of each step's blocks those of the devices `first` to `first + local`.
 
     Args:
@@ -211,23 +212,27 @@ def share(replicas, first, local):
     return apply
 
 
-def of(config):
+def of(distribute: str, blocks: int) -> Team:
     """The `Team` of a run: one device, all of this machine, or those of all workers.
 
     With --distribute=multiworker the first call joins the others, and must come before anything
     that TensorFlow computes.
 
+    Args:
+        distribute: --distribute.
+        blocks: blocks of a step.
+
     Raises:
         UserError: the blocks of a step cannot be shared evenly, or the workers cannot meet.
     """
-    if config.distribute == "none":
+    if distribute == "none":
         return ALONE
-    if config.distribute == "multiworker":
+    if distribute == "multiworker":
         team = _joined(tf_config.read())
     else:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         team = _mirrored(tuple(device.name for device in devices))
-    tf_config.check_blocks(config, team.replicas, "devices")
+    tf_config.check_blocks(distribute, blocks, team.replicas, "devices")
     return team
 
 
@@ -246,7 +251,7 @@ def _joined(cluster):
     count = len(cluster.addresses)
     print(f"worker {cluster.index} of {count}: {cluster.addresses[cluster.index]}", flush=True)
     try:
-        with _told_who_is_missing(cluster):
+        with _report_missing(cluster):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
@@ -259,8 +264,8 @@ def _joined(cluster):
 
 
 @contextlib.contextmanager
-def _told_who_is_missing(cluster):
-    """Says now and then which workers do not answer yet, while the block waits for them."""
+def _report_missing(cluster: tf_config.Cluster) -> Iterator[None]:
+    """Prints from time to time which workers do not answer yet, while the block waits."""
     done = threading.Event()
 
     def tell():
@@ -286,18 +291,22 @@ def _answers(end):
 
 
 @contextlib.contextmanager
-def losses_told(config):
-    """Turns what TensorFlow raises where a worker is lost into a `UserError` with what to do."""
+def report_lost_workers(distribute: str) -> Iterator[None]:
+    """Raises a `UserError` that says what to do if TensorFlow has lost a worker in the block."""
     try:
         yield
     except LOST as error:
-        if config.distribute != "multiworker":
+        if distribute != "multiworker":
             raise
         raise UserError(
             "another worker has ended or cannot be reached any more; its own output says why. The "
             "same commands, on all machines, go on from the last whole epoch. TensorFlow says: "
             f"{_first_line(error)}"
         ) from error
+
+
+def _names(numbers):
+    return ", ".join(map(str, numbers))
 
 
 def _first_line(error):

@@ -41,7 +41,7 @@ def fit(make_networks, material, rows, folder, config, make_callbacks=None):
         material: the images.
         rows: `Rows` of the split.
         folder: where checkpoints and results of this split go; only the chief of several workers
-            writes there, and only the chief has to see it.
+            writes there, and the others read its checkpoint.
         config: the run's Config.
         make_callbacks: function (`callbacks.Validation`) -> further Keras callbacks of the chief.
 
@@ -49,7 +49,7 @@ def fit(make_networks, material, rows, folder, config, make_callbacks=None):
         `siamese.Networks` with the best weights (those of the last epoch on other workers than the
         chief), and the history: one dict an epoch.
     """
-    team = distribution.of(config)
+    team = distribution.of(config.distribute, config.step_blocks)
     keras.utils.set_random_seed(config.drawing_seed)
     with team.scope():
         networks = make_networks()
@@ -64,6 +64,7 @@ def fit(make_networks, material, rows, folder, config, make_callbacks=None):
     centres = materials.centres_of(material, rows.train_real, rows.train_generated)
     state = checkpoint.RunState(trainer, folder / "checkpoints", team)
     state.restore()
+    team.agree("the checkpoints", str(state.epoch))
     if not state.over(config):
         first_step = state.epoch * config.steps_per_epoch
         dataset = team.datasets(

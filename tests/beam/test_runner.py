@@ -52,11 +52,10 @@ def test_the_default_runs_here_and_fetches_nothing():
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
     from ganfp_tf.beam.runner import open_runner
-    from ganfp_tf.config import Config
 
     # Beam's DirectRunner would look for its Prism runner, which is a download.
     for name in ("DirectRunner", "direct", "SwitchingDirectRunner"):
-        assert type(open_runner(Config(beam=True, runner=name))[0]) is FnApiRunner
+        assert type(open_runner(name, "")[0]) is FnApiRunner
 
 
 def test_options_of_a_cluster_are_left_to_it():
@@ -64,9 +63,8 @@ def test_options_of_a_cluster_are_left_to_it():
     from apache_beam.runners.portability.flink_runner import FlinkRunner
 
     from ganfp_tf.beam.runner import open_runner
-    from ganfp_tf.config import Config
 
     words = "--flink_master=host:8081 --environment_type=LOOPBACK --parallelism=4"
-    runner, options = open_runner(Config(beam=True, runner="flink", runner_options=words))
+    runner, options = open_runner("flink", words)
     assert isinstance(runner, FlinkRunner)
     assert options.get_all_options(retain_unknown_options=True)["parallelism"] == 4

@@ -31,24 +31,42 @@ SMALL = [
 ]
 
 
-def start(folders, *flags):
-    """Starts a worker for each of `folders`, where its run and its store go."""
+# A worker for which the run folder, the first argument, is read-only.
+READER = """
+import os, sys
+from ganfp_tf.cli import main
+
+place = sys.argv.pop(1)
+
+def refuse(event, args):
+    writes = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+    if writes or event in ("os.mkdir", "os.rename", "os.remove"):
+        if str(args[0]).startswith(place):
+            raise PermissionError(f"only worker 0 writes: {event} {args}")
+
+sys.addaudithook(refuse)
+sys.exit(main(sys.argv))
+"""
+
+
+def start(runs, stores, *flags):
+    """Starts a worker for each run folder and store; only worker 0 may write its run folder."""
     ports = []
-    for _ in folders:
+    for _ in runs:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             ports.append(f"127.0.0.1:{free.getsockname()[1]}")
     workers = []
-    for index, folder in enumerate(folders):
+    for index, (run, store) in enumerate(zip(runs, stores, strict=True)):
         task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
         command = [
             sys.executable,
-            "main.py",
+            *(["-c", READER, str(run)] if index else ["main.py"]),
             *SMALL,
             *flags,
             "--distribute=multiworker",
-            f"--run_dir={folder / 'run'}",
-            f"--store_dir={folder / 'store'}",
+            f"--run_dir={run}",
+            f"--store_dir={store}",
         ]
         workers.append(
             subprocess.Popen(
@@ -85,10 +103,11 @@ def wait_for(condition, workers):
 
 @pytest.fixture(scope="module")
 def trained(victim, tmp_path_factory):
-    """The folder with one/, chief/ and other/; the two workers share no folder but the images."""
+    """The folder with the runs one/ and two/; two workers share a run folder, but no store."""
     folder = tmp_path_factory.mktemp("multiworker")
     flags = [f"--data={victim[0]}", "--epochs=2", "--steps_per_epoch=6"]
-    workers = ended(start([folder / "chief", folder / "other"], *flags))
+    stores = [folder / "store", folder / "other_store"]
+    workers = ended(start([folder / "two"] * 2, stores, *flags))
     assert [code for code, _, _ in workers] == [0, 0], workers
     one = subprocess.run(
         [
@@ -96,8 +115,8 @@ def trained(victim, tmp_path_factory):
             "main.py",
             *SMALL,
             *flags,
-            f"--run_dir={folder / 'one/run'}",
-            f"--store_dir={folder / 'chief/store'}",
+            f"--run_dir={folder / 'one'}",
+            f"--store_dir={folder / 'store'}",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -110,7 +129,7 @@ def trained(victim, tmp_path_factory):
 
 def test_two_workers_lose_what_one_process_does(trained):
     one, two = (
-        pd.read_csv(trained[0] / name / "run/splits/main/history.csv") for name in ("one", "chief")
+        pd.read_csv(trained[0] / name / "splits/main/history.csv") for name in ("one", "two")
     )
     assert list(one.loss[1:]) == pytest.approx(list(two.loss[1:]), abs=1e-3)
     assert list(one.pair_auc[1:]) == pytest.approx(list(two.pair_auc[1:]), abs=1e-2)
@@ -120,8 +139,7 @@ def test_two_workers_lose_what_one_process_does(trained):
 def test_two_workers_reach_the_weights_of_one_process(trained):
     # Moments of the optimiser too: they tell a gradient from half of it. 1e-5: as test_mirrored.
     one, two = (
-        np.load(trained[0] / name / "run/splits/main/checkpoints/last.npz")
-        for name in ("one", "chief")
+        np.load(trained[0] / name / "splits/main/checkpoints/last.npz") for name in ("one", "two")
     )
     assert one.files == two.files
     arrays = [name for name in one.files if one[name].dtype == "float32"]
@@ -133,9 +151,10 @@ def test_two_workers_reach_the_weights_of_one_process(trained):
 
 def test_only_the_chief_writes_and_evaluates(trained):
     folder, ((_, chief, _), (_, other, _)) = trained
-    assert (folder / "chief/run/evaluation.json").exists()
+    # Worker 1 would have ended with a PermissionError: see READER.
+    assert (folder / "two/evaluation.json").exists()
     assert "test images" in chief
-    assert not (folder / "other/run").exists()
+    assert not list((folder / "two").glob(".workers-*"))
     assert "worker 1: trained; worker 0 has the results" in other
     assert "test images" not in other
 
@@ -143,9 +162,9 @@ def test_only_the_chief_writes_and_evaluates(trained):
 @pytest.mark.slow
 def test_a_lost_worker_ends_the_others_and_the_same_commands_go_on(victim, tmp_path):
     flags = [f"--data={victim[0]}", "--epochs=3", "--steps_per_epoch=40"]
-    places = [tmp_path / "chief", tmp_path / "other"]
-    last = tmp_path / "chief/run/splits/main/checkpoints/last.npz"
-    workers = start(places, *flags)
+    places = [tmp_path / "run"] * 2, [tmp_path / "store"] * 2
+    last = tmp_path / "run/splits/main/checkpoints/last.npz"
+    workers = start(*places, *flags)
     wait_for(lambda: last.exists(), workers)
     first = last.stat().st_mtime_ns
     wait_for(lambda: last.stat().st_mtime_ns != first, workers)
@@ -157,7 +176,7 @@ def test_a_lost_worker_ends_the_others_and_the_same_commands_go_on(victim, tmp_p
     with np.load(last) as stored:
         before = json.loads(str(stored["facts"]))["history"]
     assert 2 <= len(before) <= 3
-    again = ended(start(places, *flags))
+    again = ended(start(*places, *flags))
     assert [code for code, _, _ in again] == [0, 0], again
     history = pd.read_csv(last.parents[1] / "history.csv")
     assert list(history.epoch) == [0, 1, 2, 3]
@@ -166,7 +185,6 @@ def test_a_lost_worker_ends_the_others_and_the_same_commands_go_on(victim, tmp_p
 
 @pytest.mark.slow
 def test_workers_with_other_settings_are_refused(victim, tmp_path):
-    places = [tmp_path / "chief", tmp_path / "other"]
     odd = "import os, sys; os.environ['TF_CONFIG'] = sys.argv.pop(1); "
     odd += "from ganfp_tf.cli import main; sys.exit(main(sys.argv))"
     with socket.socket() as a, socket.socket() as b:
@@ -174,7 +192,7 @@ def test_workers_with_other_settings_are_refused(victim, tmp_path):
             free.bind(("127.0.0.1", 0))
         ports = [f"127.0.0.1:{free.getsockname()[1]}" for free in (a, b)]
     workers = []
-    for index, place in enumerate(places):
+    for index in range(2):
         task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
         command = [
             sys.executable,
@@ -184,7 +202,7 @@ def test_workers_with_other_settings_are_refused(victim, tmp_path):
             *SMALL,
             f"--data={victim[0]}",
             "--distribute=multiworker",
-            f"--run_dir={place}",
+            f"--run_dir={tmp_path / 'run'}",
             f"--epochs={2 + index}",
         ]
         workers.append(
@@ -195,4 +213,26 @@ def test_workers_with_other_settings_are_refused(victim, tmp_path):
     for code, _, err in ended(workers):
         assert code == 2
         assert "the settings of worker 1 are not those of worker 0" in err
-    assert not places[0].exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_see_the_run_folder_is_named(victim, tmp_path):
+    folders = [tmp_path / "chief", tmp_path / "other"]
+    for code, _, err in ended(start(folders, folders, f"--data={victim[0]}")):
+        assert code == 2
+        assert f"worker 1 does not see the run folder of worker 0, {tmp_path}" in err
+        assert "Traceback" not in err
+    assert not list(folders[0].glob(".workers-*"))
+    assert not folders[1].exists()
+
+
+@pytest.mark.slow
+def test_an_error_of_the_chief_ends_every_worker(trained, victim):
+    folder = trained[0]
+    words = [f"--data={victim[0]}", "--epochs=2", "--steps_per_epoch=6", "--seed=1"]
+    chief, other = ended(start([folder / "two"] * 2, [folder / "store"] * 2, *words))
+    assert (chief[0], other[0]) == (2, 2)
+    assert "holds a run with other settings: seed (was 0, now 1)" in chief[2]
+    assert "worker 0 has stopped; its own output says why" in other[2]
+    assert "Traceback" not in chief[2] + other[2]

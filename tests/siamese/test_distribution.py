@@ -50,8 +50,9 @@ def test_one_process_asks_nobody(tmp_path):
     assert ALONE.chief
     assert ALONE.replicas == 1
     assert ALONE.call(sum, [1, 2]) == 3
-    assert ALONE.value(lambda: {"a": 1}) == {"a": 1}
-    assert ALONE.file(tmp_path / "none") is None
+    assert ALONE.numbers(2, lambda: (0.1, 2)) == [0.1, 2]
+    ALONE.check_folder(tmp_path / "none")
+    ALONE.wait()
     assert ALONE.datasets(lambda share: share) is None
     ALONE.agree("anything", "x")
     ALONE.part()
@@ -61,7 +62,7 @@ def test_missing_workers_are_named(monkeypatch, capsys):
     monkeypatch.setattr(distribution, "PATIENCE", 0.01)
     asked = []
     monkeypatch.setattr(distribution, "_answers", lambda end: asked.append(end) or end[1] == 1)
-    with distribution._told_who_is_missing(Cluster(("a:1", "b:2", "c:3"), 1)):
+    with distribution._report_missing(Cluster(("a:1", "b:2", "c:3"), 1)):
         while len(asked) < 4:
             pass
     assert "waiting for worker 2 (c:3)" in capsys.readouterr().err
