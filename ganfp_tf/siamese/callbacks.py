@@ -1,12 +1,9 @@
 """What happens at the end of an epoch: validation, logs, the best weights, early stopping."""
 
-import math
-
 import keras
 import numpy as np
 
-from ganfp_tf import progress
-from ganfp_tf.errors import UserError
+from ganfp_tf.models.callbacks import Progress, StopOnNonFinite
 from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.distribution import ALONE
@@ -61,25 +58,6 @@ class Validation(keras.callbacks.Callback):
         ]
 
 
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops the run where the loss is no longer a number."""
-
-    def on_train_begin(self, logs=None):
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} in epoch {self.epoch + 1}, step {batch + 1}. Lower "
-                "--learning_rate, leave out --mixed_precision, or look for images with extreme "
-                "values. The last good epoch is kept."
-            )
-
-
 class KeepBest(keras.callbacks.Callback):
     """Saves each epoch, keeps the best, and stops after `patience` epochs without a better one.
 
@@ -112,29 +90,27 @@ def _rank(row):
     return (row["val_image_auc"], -row["val_loss"])
 
 
-class Progress(keras.callbacks.Callback):
-    """A bar over all steps with rate, time left, loss and validation AUC."""
+def stop_on_non_finite() -> StopOnNonFinite:
+    """Stops the run if the loss is no longer a number."""
 
-    def __init__(self, epochs, steps, title):
-        super().__init__()
-        self.epochs, self.steps, self.title = epochs, steps, title
-
-    def on_train_begin(self, logs=None):
-        self.bar = progress.bar(self.epochs * self.steps, f"training {self.title}", "step")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.bar.update(epoch * self.steps - self.bar.n)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix(
-            refresh=False, loss=f"{logs['loss']:.3f}", val_image_auc=f"{logs['val_image_auc']:.3f}"
+    def explain(what, value, epoch, step):
+        return (
+            f"the loss became {value} in epoch {epoch}, step {step}. Lower --learning_rate, leave "
+            "out --mixed_precision, or look for images with extreme values. The last good epoch is "
+            "kept."
         )
 
-    def on_train_end(self, logs=None):
-        self.bar.close()
+    return StopOnNonFinite(explain)
+
+
+def progress_bar(epochs: int, steps: int, done: int, title: str) -> Progress:
+    """A bar over all steps with loss and validation AUC, after `done` epochs of `steps` steps."""
+    return Progress(
+        epochs * steps,
+        done * steps,
+        f"training {title}",
+        lambda logs: {name: f"{logs[name]:.3f}" for name in ("loss", "val_image_auc")},
+    )
 
 
 def sigmoid(logits):

@@ -1,16 +1,18 @@
 """Training of the network that knows copies, without a membership label; it can be interrupted."""
 
 import dataclasses
-import math
+import pathlib
 
 import keras
 import numpy as np
 import pandas as pd
 
-from ganfp_tf import files, progress
+from ganfp_tf import files
 from ganfp_tf.data import copy_augmentation
+from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.errors import UserError
-from ganfp_tf.models import checkpoint as state
+from ganfp_tf.models.callbacks import Progress, SaveEpoch, StopOnNonFinite
+from ganfp_tf.models.checkpoint import Checkpoint, training_state_of
 from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.copy_trainer import build_copy_trainer, compile_copy_trainer, float_inputs
 from ganfp_tf.models.siamese import build_encoder, compiled, standardize_signals
@@ -73,10 +75,10 @@ def train(
         candidates=recipe.candidates,
     )
     compile_copy_trainer(trainer, recipe, jit_compile)
-    checkpoint = Checkpoint(trainer, folder and folder / "checkpoint.npz", recipe)
-    done = checkpoint.restore()
+    save = saver(trainer, folder and folder / "checkpoint.npz", recipe)
+    done = save.restore()
     full, rest = divmod(recipe.steps, EPOCH)
-    acts = [checkpoint, _Progress(recipe.steps, done, title or "copies")]
+    acts = [stop_on_non_finite(), save, Progress(recipe.steps, done, title or "copies", _found)]
     for epochs, steps in ((full, EPOCH), (full + 1, rest)):
         begun = done // EPOCH
         if steps and done < recipe.steps and begun < epochs:
@@ -90,7 +92,7 @@ def train(
                 callbacks=acts,
             )
             done = epochs * EPOCH if steps == EPOCH else recipe.steps
-    history = pd.DataFrame(checkpoint.history)
+    history = pd.DataFrame(save.history)
     if folder:
         files.write_csv(folder / "history.csv", history)
     return history
@@ -116,62 +118,39 @@ def encode(networks, images, batch=256):
     return np.concatenate(parts).astype("float32")
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Saves all variables, the history and the recipe after an epoch; stops at what is no number.
+def saver(trainer: keras.Model, path: pathlib.Path | None, recipe: Recipe) -> SaveEpoch:
+    """Saves variables, history and recipe after each epoch.
 
     Args:
-        trainer: compiled model whose optimizer is built.
-        path: the file, or None.
-        recipe: with another one training must not go on.
+        trainer: Compiled model whose optimizer is built.
+        path: The file, or None.
+        recipe: Training must not go on with another one.
     """
-
-    def __init__(self, trainer, path, recipe):
-        super().__init__()
-        self.trainer, self.path, self.history = trainer, path, []
-        self.recipe = dataclasses.asdict(recipe)
-
-    def restore(self):
-        """Goes back to the last saved epoch; returns the steps that are done."""
-        if not self.path or not self.path.exists():
-            return 0
-        facts = state.load(self.path, self._variables())
-        if facts is None or facts["recipe"] != self.recipe:
-            raise UserError(
-                f"the checkpoint {self.path} is damaged or of another recipe. Start anew with "
-                "--overwrite, or take another --run_dir."
-            )
-        self.history = facts["history"]
-        return self.history[-1]["step"]
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {name: float(value) for name, value in logs.items()}
-        if not all(math.isfinite(value) for value in row.values()):
-            raise UserError(
-                f"the losses are no longer numbers in epoch {epoch + 1} of learning what a copy "
-                "is. Lower --copy_learning_rate; the last good checkpoint is kept."
-            )
-        self.history.append({"step": int(self.trainer.optimizer.iterations), **row})
-        if self.path:
-            facts = {"history": self.history, "recipe": self.recipe}
-            state.save(self.path, self._variables(), facts)
-
-    def _variables(self):
-        metrics = {id(variable) for variable in self.trainer.metrics_variables}
-        own = [v for v in self.trainer.variables if id(v) not in metrics]
-        return own + list(self.trainer.optimizer.variables)
+    message = (
+        "the checkpoint {path} is damaged or of another recipe. Start anew with --overwrite, or "
+        "take another --run_dir."
+    )
+    checkpoint = Checkpoint(
+        path,
+        lambda: training_state_of(trainer),
+        {"recipe": dataclasses.asdict(recipe)},
+        damaged=message,
+        changed=message,
+    )
+    return SaveEpoch(checkpoint, lambda: int(trainer.optimizer.iterations))
 
 
-class _Progress(keras.callbacks.Callback):
-    def __init__(self, steps, done, title):
-        super().__init__()
-        self.bar = progress.bar(steps, title, "step")
-        self.bar.update(done)
+def stop_on_non_finite() -> StopOnNonFinite:
+    """Stops the training if the losses of an epoch are no longer numbers."""
 
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
+    def explain(what, value, epoch, step):
+        return (
+            f"the losses are no longer numbers in epoch {epoch} of learning what a copy is. Lower "
+            "--copy_learning_rate; the last good checkpoint is kept."
+        )
 
-    def on_epoch_end(self, epoch, logs=None):
-        found = {name: f"{v:.2f}" for name, v in logs.items() if name.endswith("finds_copy")}
-        self.bar.set_postfix(found, refresh=False)
-        if self.bar.n >= self.bar.total:
-            self.bar.close()
+    return StopOnNonFinite(explain, every_step=False)
+
+
+def _found(logs):
+    return {name: f"{v:.2f}" for name, v in logs.items() if name.endswith("finds_copy")}

@@ -72,7 +72,7 @@ def fit(make_networks, material, rows, folder, config, make_callbacks=None):
         )
         watch = callbacks.validation(networks, material, rows, centres, config, team)
         shown = [
-            callbacks.Progress(config.epochs, config.steps_per_epoch, folder.name),
+            callbacks.progress_bar(config.epochs, config.steps_per_epoch, state.epoch, folder.name),
             *(make_callbacks(watch) if make_callbacks else ()),
         ]
         trainer.fit(
@@ -83,7 +83,7 @@ def fit(make_networks, material, rows, folder, config, make_callbacks=None):
             verbose=0,
             shuffle=False,  # the dataset draws at random itself
             callbacks=[
-                callbacks.StopOnNonFinite(),
+                callbacks.stop_on_non_finite(),
                 watch,
                 *(shown if team.chief else ()),
                 callbacks.KeepBest(state, watch, config.patience),

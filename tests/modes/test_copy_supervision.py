@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from ganfp_tf.models.callbacks import SaveEpoch
 from ganfp_tf.siamese import copy_training
 from ganfp_tf.statistics.metrics import auc
 from main import main
@@ -152,7 +153,7 @@ def test_killed_and_left_alone_end_alike(trained, victim, store, tmp_path, monke
     run = tmp_path / "run"
     words = (*COPY, f"--data={victim[0]}", f"--run_dir={run}", f"--store_dir={store}")
     monkeypatch.setattr(copy_training, "EPOCH", 10)
-    saved = copy_training.Checkpoint.on_epoch_end
+    saved = SaveEpoch.on_epoch_end
     with monkeypatch.context() as patch:
 
         def interrupted(self, epoch, logs=None):
@@ -160,7 +161,7 @@ def test_killed_and_left_alone_end_alike(trained, victim, store, tmp_path, monke
                 raise KeyboardInterrupt
             saved(self, epoch, logs)
 
-        patch.setattr(copy_training.Checkpoint, "on_epoch_end", interrupted)
+        patch.setattr(SaveEpoch, "on_epoch_end", interrupted)
         assert ganfp(*words, "--nosaved_model") == 130
     assert not (run / "copies" / "entry.keras").exists()
     assert ganfp(*words, "--nosaved_model") == 0

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ganfp_tf import files
+from ganfp_tf.models.callbacks import Progress
 from ganfp_tf.simulation.gan import training
 from main import main
 
@@ -128,14 +129,14 @@ def test_interrupted_it_goes_on_to_the_same_victim(simulated, phantoms, tmp_path
     words = (*SMALL, phantoms, f"--run_dir={folder}", "--unrelated", "--plant_copies=10")
     monkeypatch.setattr(training, "EPOCH", 2)
     with monkeypatch.context() as patch:
-        well = training.callbacks.Progress.on_train_batch_end
+        well = Progress.on_train_batch_end
 
         def stop(self, batch, logs=None):
             if int(self.model.step) == 3:
                 raise KeyboardInterrupt
             well(self, batch, logs)
 
-        patch.setattr(training.callbacks.Progress, "on_train_batch_end", stop)
+        patch.setattr(Progress, "on_train_batch_end", stop)
         assert ganfp(*words) == 130
     assert not (folder / "manifest.csv").exists()
     assert ganfp(*words) == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from ganfp_tf.data.copy_augmentation import Recipe
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint as state
 from ganfp_tf.models.backbones.build import build_backbone
+from ganfp_tf.models.callbacks import SaveEpoch
 from ganfp_tf.siamese import copy_training
 from tests.helpers.pictures import scenes
 
@@ -82,16 +84,16 @@ def test_it_learns(uninterrupted, initial):
 def test_an_interrupted_training_ends_with_the_same_weights(
     uninterrupted, initial, material, tmp_path, monkeypatch
 ):
-    saves = copy_training.Checkpoint.on_epoch_end
+    saves = SaveEpoch.on_epoch_end
 
     def killed(self, epoch, logs=None):
         saves(self, epoch, logs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", killed)
+    monkeypatch.setattr(SaveEpoch, "on_epoch_end", killed)
     with pytest.raises(KeyboardInterrupt):
         trained(initial, material, tmp_path)
-    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", saves)
+    monkeypatch.setattr(SaveEpoch, "on_epoch_end", saves)
     assert not (tmp_path / "history.csv").exists()
 
     # Whatever weights it begins with, those of the checkpoint count.
@@ -103,7 +105,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv"), whole)
 
     # What is done is not done again.
-    monkeypatch.setattr(copy_training.Checkpoint, "on_epoch_end", killed)
+    monkeypatch.setattr(SaveEpoch, "on_epoch_end", killed)
     networks, history = trained(None, material, tmp_path, seed=6)
     np.testing.assert_array_equal(weights(networks)[0], weights(expected)[0])
     pd.testing.assert_frame_equal(history, whole)
@@ -123,29 +125,30 @@ class Trainer:
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    first = copy_training.Checkpoint(Trainer(), path, RECIPE)
+    first = copy_training.saver(Trainer(), path, RECIPE)
     assert first.restore() == 0
     first.on_epoch_end(0, {"loss": 1.0})
-    assert copy_training.Checkpoint(Trainer(), path, RECIPE).restore() == 10
+    assert copy_training.saver(Trainer(), path, RECIPE).restore() == 10
     for name, value in {"mix": 0.1, "seed": 3, "steps": 26}.items():
         other = dataclasses.replace(RECIPE, **{name: value})
         with pytest.raises(UserError, match=r"checkpoint\.npz is damaged or of another recipe"):
-            copy_training.Checkpoint(Trainer(), path, other).restore()
+            copy_training.saver(Trainer(), path, other).restore()
 
 
 def test_a_checkpoint_without_facts_is_refused(tmp_path):
     state.save(tmp_path / "checkpoint.npz", ())
     with pytest.raises(UserError, match=r"Start anew with --overwrite"):
-        copy_training.Checkpoint(Trainer(), tmp_path / "checkpoint.npz", RECIPE).restore()
+        copy_training.saver(Trainer(), tmp_path / "checkpoint.npz", RECIPE).restore()
 
 
 def test_losses_that_are_no_numbers_stop_and_leave_the_last_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    checkpoint = copy_training.Checkpoint(Trainer(), path, RECIPE)
-    checkpoint.on_epoch_end(0, {"loss": 1.0})
+    save, stop = copy_training.saver(Trainer(), path, RECIPE), copy_training.stop_on_non_finite()
+    acts = keras.callbacks.CallbackList([stop, save])
+    acts.on_epoch_end(0, {"loss": 1.0})
     kept = path.read_bytes()
     with pytest.raises(UserError, match=r"no longer numbers in epoch 2 .*--copy_learning_rate"):
-        checkpoint.on_epoch_end(1, {"loss": float("nan")})
+        acts.on_epoch_end(1, {"loss": float("nan")})
     assert path.read_bytes() == kept
 
 

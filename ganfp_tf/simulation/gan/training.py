@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-import time
+import pathlib
 
 import keras
 import numpy as np
@@ -10,8 +10,8 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files
-from ganfp_tf.errors import UserError
-from ganfp_tf.models import checkpoint as state
+from ganfp_tf.models.callbacks import SaveEpoch
+from ganfp_tf.models.checkpoint import Checkpoint
 from ganfp_tf.simulation.dataset import digest_of_images
 from ganfp_tf.simulation.gan import callbacks, sampling
 from ganfp_tf.simulation.gan.architectures import ARCHITECTURES
@@ -78,17 +78,16 @@ def train(images, folder, config, *, seed, title, make_callbacks=None):
         UserError: the training diverged, or its checkpoint is damaged.
     """
     gan = build(config, seed)
-    checkpoint = Checkpoint(gan, folder / "checkpoint.npz", digest_of_images(images))
-    checkpoint.restore()
-    done = int(gan.step)
+    save = saver(gan, folder / "checkpoint.npz", digest_of_images(images))
+    done = save.restore()
     if done < config.steps:
         dataset = batches(images, config.gan_batch, seed, first_step=done)
         shown = sampling.latents(gan.latent, callbacks.SHOWN, seed)
         acts = [
-            callbacks.StopOnNonFinite(),
+            callbacks.stop_on_non_finite(gan),
             *(make_callbacks(shown) if make_callbacks else ()),
-            callbacks.Progress(config.steps, done, title),  # shows what they added
-            checkpoint,
+            callbacks.progress_bar(config.steps, done, title),  # shows what they added
+            save,
         ]
         full, rest = divmod(config.steps, EPOCH)
         for epochs, steps in ((full, EPOCH), (full + 1, rest)):
@@ -104,7 +103,7 @@ def train(images, folder, config, *, seed, title, make_callbacks=None):
                     callbacks=acts,
                 )
                 dataset = batches(images, config.gan_batch, seed, first_step=int(gan.step))
-    history = pd.DataFrame(checkpoint.history)
+    history = pd.DataFrame(save.history)
     files.write_csv(folder / "history.csv", history)
     with files.atomic_path(folder / "generator.keras") as temporary:
         gan.average.save(temporary)
@@ -112,7 +111,7 @@ def train(images, folder, config, *, seed, title, make_callbacks=None):
         "generator": gan.generator.count_params(),
         "discriminator": gan.discriminator.count_params(),
     }
-    return Trained(gan.average, history, checkpoint.seconds, parameters)
+    return Trained(gan.average, history, save.seconds, parameters)
 
 
 def batches(images, batch, seed, first_step=0):
@@ -149,40 +148,20 @@ def digest(model):
     return total.hexdigest()
 
 
-class Checkpoint(keras.callbacks.Callback):
+def saver(gan: GAN, path: pathlib.Path, members: str) -> SaveEpoch:
     """Saves the whole state at the end of an epoch, with the history and the time it took.
 
     Args:
-        gan: the compiled `GAN`.
-        path: the file.
-        members: digest of the images it is trained on: with others it must not go on.
+        gan: The compiled victim.
+        path: The file.
+        members: Digest of the images it is trained on; with others it must not go on.
     """
-
-    def __init__(self, gan, path, members):
-        super().__init__()
-        self.gan, self.path, self.members = gan, path, members
-        self.history, self.seconds = [], 0.0
-
-    def restore(self):
-        """Goes back to the last saved epoch, where there is one."""
-        if self.path.exists():
-            facts = state.load(self.path, self.gan.state())
-            if facts is None:
-                raise UserError(f"the checkpoint {self.path} is damaged. Start with --overwrite.")
-            if facts["members"] != self.members:
-                raise UserError(
-                    f"the checkpoint {self.path} belongs to other member images than --real gives "
-                    "now. Bring them back, or start anew with --overwrite."
-                )
-            self.history, self.seconds = facts["history"], facts["seconds"]
-
-    def on_train_begin(self, logs=None):
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        now = time.monotonic()
-        self.seconds, self.started = self.seconds + now - self.started, now
-        row = {name: float(value) for name, value in logs.items()}
-        self.history.append({"step": int(self.gan.step), **row})
-        facts = {"history": self.history, "seconds": self.seconds, "members": self.members}
-        state.save(self.path, self.gan.state(), facts)
+    checkpoint = Checkpoint(
+        path,
+        gan.state,
+        {"members": members},
+        damaged="the checkpoint {path} is damaged. Start with --overwrite.",
+        changed="the checkpoint {path} belongs to other member images than --real gives now. Bring "
+        "them back, or start anew with --overwrite.",
+    )
+    return SaveEpoch(checkpoint, lambda: int(gan.step), timed=True)

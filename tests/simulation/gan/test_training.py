@@ -7,11 +7,14 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ganfp_tf import progress
 from ganfp_tf.config import Config, simulation
 from ganfp_tf.errors import UserError
+from ganfp_tf.models import checkpoint
+from ganfp_tf.models.callbacks import Progress, StopOnNonFinite
 from ganfp_tf.reports.tensorboard.gan_samples import Samples
 from ganfp_tf.reports.tensorboard.log import NullLog, open_log
-from ganfp_tf.simulation.gan import architectures, augment, callbacks, gan, sampling, training
+from ganfp_tf.simulation.gan import architectures, augment, gan, sampling, training
 
 EPOCH, STEPS, SEED = 4, 10, 3
 MEMBERS = np.random.default_rng(0).integers(0, 256, (11, 32, 32)).astype("uint8")
@@ -164,7 +167,7 @@ def test_tensorboard_holds_losses_and_samples(whole):
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypatch):
-    original = callbacks.StopOnNonFinite.on_train_batch_end
+    original = StopOnNonFinite.on_train_batch_end
 
     def stop(self, batch, logs=None):
         if int(self.model.step) == 6:
@@ -172,7 +175,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, monkeypat
         original(self, batch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.StopOnNonFinite, "on_train_batch_end", stop)
+        patch.setattr(StopOnNonFinite, "on_train_batch_end", stop)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path, watch=Watch())
     assert int(everything(tmp_path)["00000"]) == 4, "the last checkpoint is that of the epoch"
@@ -194,7 +197,7 @@ def test_a_residual_victim_is_the_same_whatever_the_process_built_before(tmp_pat
     members = np.repeat(np.repeat(MEMBERS, 2, axis=1), 2, axis=2)
     first = training.digest(train(tmp_path / "a", config, images=members).generator)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(callbacks.Progress, "on_epoch_end", _interrupt)
+        patch.setattr(Progress, "on_epoch_end", _interrupt)
         train(tmp_path / "b", config, images=members)
     assert training.digest(train(tmp_path / "b", config, images=members).generator) == first
 
@@ -211,13 +214,13 @@ def test_steps_need_not_be_more_than_an_epoch_nor_leave_a_rest(tmp_path, steps, 
 
 def test_the_bar_ends_at_the_steps_and_shows_the_distance(tmp_path, monkeypatch):
     bars = []
-    make = callbacks.progress.bar
+    make = progress.bar
 
     def keep(*args, **kwargs):
         bars.append(make(*args, **kwargs))
         return bars[-1]
 
-    monkeypatch.setattr(callbacks.progress, "bar", keep)
+    monkeypatch.setattr(progress, "bar", keep)
     train(tmp_path, settings(steps=5), watch=Watch())
     assert bars[0].n == bars[0].total == 5
     assert "frechet=99.00" in bars[0].postfix
@@ -243,7 +246,7 @@ def test_a_damaged_checkpoint_is_a_users_error(whole, tmp_path, damage):
 
 def test_a_checkpoint_without_its_history_is_a_users_error(tmp_path):
     built = training.build(settings(), SEED)
-    training.state.save(tmp_path / "checkpoint.npz", built.state())
+    checkpoint.save(tmp_path / "checkpoint.npz", built.state())
     with pytest.raises(UserError, match="damaged"):
         train(tmp_path)
 
