@@ -26,8 +26,7 @@ from ganfp_tf import cli
 from ganfp_tf.config import Config
 from ganfp_tf.export.lite_agreement import InLite
 from ganfp_tf.models.siamese import compiled
-from ganfp_tf.siamese import images as materials
-from ganfp_tf.siamese import networks
+from ganfp_tf.siamese import encoded_images, networks
 
 
 def main():
@@ -39,7 +38,7 @@ def main():
     asked = parser.parse_args()
     run = asked.run
     config = Config.from_json(run / "config.json")
-    material, _ = materials.reopen_material(config, run)
+    material, _ = encoded_images.reopen_images(config, run)
     splits = pd.read_csv(run / "splits.csv")
     paths = splits["path"][(splits["split_id"] == "main") & (splits["split"] == "test")]
     real = material.rows(paths, "real")[: asked.real]

@@ -87,14 +87,15 @@ def encoded(asked, run):
 
     from ganfp_tf.config import Config
     from ganfp_tf.models.siamese import compiled
-    from ganfp_tf.siamese.images import make_backbone
+    from ganfp_tf.siamese.encoded_images import make_backbone
 
     data = asked.work / f"test-{asked.real}-{asked.generated}-{asked.side}"
     write(data / "real_unknown", asked.real, "unknown", asked.side)
     write(data / "generated", asked.generated, "generated", asked.side)
     store = asked.work / "store"
     shutil.rmtree(store, ignore_errors=True)
-    encode = compiled(make_backbone(Config.from_json(run / "config.json"))[0])
+    config = Config.from_json(run / "config.json")
+    encode = compiled(make_backbone(config, config.seed)[0])
     batch = np.random.default_rng(0).uniform(0, 255, (BATCH, asked.size, asked.size, 3))
     batch = batch.astype("float32")
     passes = -(-(asked.real + asked.generated) // BATCH)
@@ -159,7 +160,7 @@ def made(asked, run):
     from ganfp_tf.config import Config
     from ganfp_tf.data import embeddings
     from ganfp_tf.detectors import trained
-    from ganfp_tf.siamese.images import Material
+    from ganfp_tf.siamese.encoded_images import EncodedImages
 
     config = Config.from_dict(
         Config.from_json(run / "config.json").to_dict() | {"partners": asked.made}
@@ -178,7 +179,7 @@ def made(asked, run):
     features = store.view(digests)
     roles = ["real"] * asked.real + ["generated"] * asked.made
     frame = pd.DataFrame({"digest": digests, "role": roles})
-    material = Material(frame, features, features.pooled(), config)
+    material = EncodedImages(frame, features, features.pooled(), config)
     real, generated = np.arange(asked.real), asked.real + np.arange(asked.made)
     started = time.perf_counter()
     scorer.score(material, real, generated, seed=0)

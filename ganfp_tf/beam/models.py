@@ -9,7 +9,7 @@ from ganfp_tf.beam.job import Job
 from ganfp_tf.detectors import trained
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
-from ganfp_tf.siamese import images
+from ganfp_tf.siamese import encoded_images
 from ganfp_tf.siamese.networks import Scoring
 
 _LOCK = threading.Lock()
@@ -62,6 +62,6 @@ def _detector(job):
 
 @functools.lru_cache(maxsize=1)
 def _backbone(job):
-    model, report = images.make_backbone(job.config)
-    images.check_weights(report, job.run)
+    model, report = encoded_images.make_backbone(job.config, job.config.seed)
+    encoded_images.check_weights(report, job.run)
     return compiled(model)

@@ -19,6 +19,7 @@ from ganfp_tf.config.field import check_value, parse_window
 from ganfp_tf.config.model import ModelSettings
 from ganfp_tf.config.run import ComparisonSettings, RunSettings
 from ganfp_tf.config.scale import ScaleSettings
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.config.training import PairSettings, StoreSettings, TrainingSettings
 from ganfp_tf.errors import UserError
@@ -121,7 +122,7 @@ class Config(
     @property
     def trains_on_tokens(self) -> bool:
         """Whether training reads stored tokens: not if the backbone learns or images change."""
-        return self.finetune == "none" and self.supervision != "copy"
+        return self.section(SiameseSettings).trains_on_tokens
 
     def default_run_dir(self) -> str:
         """runs/<backbone>[-ca]-<digest>: the same settings and data give the same folder."""

@@ -81,7 +81,9 @@ def save(
     path: pathlib.Path, variables: Sequence[keras.Variable], facts: dict[str, Any] | None = None
 ) -> None:
     """Writes variables in their order, and facts (JSON-ready) beside them, atomically."""
-    arrays = {f"{i:05d}": np.asarray(variable.numpy()) for i, variable in enumerate(variables)}
+    arrays: dict[str, Any] = {
+        f"{i:05d}": np.asarray(variable.numpy()) for i, variable in enumerate(variables)
+    }
     if facts is not None:
         arrays["facts"] = np.array(json.dumps(facts))
     with files.atomic_path(path) as temporary, open(temporary, "wb") as handle:

@@ -59,7 +59,7 @@ class CrossAttention(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(
             epsilon=1e-6, name="norm", dtype=self.dtype_policy
         )
-        self.attention: keras.layers.MultiHeadAttention | None = None
+        self.attention: Any = None  # made in build()
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights for the inputs' shapes."""

@@ -6,7 +6,9 @@ import keras
 UNDECAYED = ["bias", "gamma", "beta", "log_temperature", "channel_weights"]
 
 
-def warmed_cosine(steps, rate, warmup):
+def warmed_cosine(
+    steps: int, rate: float, warmup: float
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Learning rate that rises for the share `warmup` of all steps; a cosine to zero follows."""
     rising = round(steps * warmup)
     return keras.optimizers.schedules.CosineDecay(

@@ -76,7 +76,7 @@ class Standardize(keras.layers.Layer):
         usual = deviation
         if self.places:
             usual = np.sqrt(np.mean(np.square(deviation.reshape(-1, deviation.shape[-1])), axis=0))
-        floor = max(0.01 * float(np.median(usual)), 1e-6)
+        floor: float | np.ndarray = max(0.01 * float(np.median(usual)), 1e-6)
         if self.places:
             floor = np.maximum(floor, 0.1 * usual)
         self.mean.assign(mean)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import submission
 from ganfp_tf.data.split import split_of
 from ganfp_tf.detectors import trained
@@ -13,7 +14,7 @@ from ganfp_tf.reports import evaluation_figures
 from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.reports.render import canvas, plots, tables
 from ganfp_tf.runs import run_folder
-from ganfp_tf.siamese.images import reopen_material
+from ganfp_tf.siamese.encoded_images import reopen_images
 from ganfp_tf.simulation.membership import SIBLING
 from ganfp_tf.statistics.evaluation import can_show, evaluate_frame
 from ganfp_tf.statistics.sample import Resampling
@@ -34,7 +35,7 @@ def run(config):
     run_folder.require(
         folder, "config.json", "images.csv", "splits.csv", "splits/main/decision.json"
     )
-    material, weights = reopen_material(config, folder)
+    material, weights = reopen_images(config.section(SiameseSettings), folder)
     splits = run_folder.read_splits(folder)
 
     scorers = trained.Scorers(folder, config)

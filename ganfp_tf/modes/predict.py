@@ -5,12 +5,13 @@ import logging
 import numpy as np
 
 from ganfp_tf import files
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import submission
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.detectors import trained
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
-from ganfp_tf.siamese.images import checked_backbone, open_material
+from ganfp_tf.siamese.encoded_images import checked_backbone, open_images
 
 
 def run(config):
@@ -56,8 +57,8 @@ def score_here(config, folder, frame):
     Returns:
         `(scores (real images,), rows of their best partners (real images,), Decision)`.
     """
-    backbone, report = checked_backbone(config, folder)
-    material, _ = open_material(frame, backbone, report, config)
+    backbone, report = checked_backbone(config.section(SiameseSettings), folder)
+    material, _ = open_images(frame, backbone, report, config.section(SiameseSettings))
     is_real = (frame["role"] == "real").to_numpy()
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
     scorer = trained.Scorers(folder, config).of("main")

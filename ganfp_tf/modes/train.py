@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from ganfp_tf import files
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
 from ganfp_tf.detectors.copies import run as copy_run
@@ -18,7 +19,7 @@ from ganfp_tf.reports.tensorboard.log import open_log
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese import distribution, training
 from ganfp_tf.siamese import networks as siamese
-from ganfp_tf.siamese.images import check_weights, make_backbone, open_material
+from ganfp_tf.siamese.encoded_images import check_weights, make_backbone, open_images
 from ganfp_tf.timing import Clock
 
 
@@ -57,7 +58,7 @@ def _run(config, clock, team):
     _describe(catalog, folder)
 
     prepare_runtime(config)
-    backbone, report = make_backbone(config)
+    backbone, report = make_backbone(config, config.seed)
     if report.warning:
         print(f"\n{report.warning}\n", file=sys.stderr)
     team.agree("the backbone's weights", report.digest)
@@ -90,12 +91,12 @@ def _note_weights(report, folder):
 
 
 def _encode(frame, backbone, report, config, team):
-    computed = 0
+    computed, settings = 0, config.section(SiameseSettings)
     if team.cluster:
         # First each its share; then the others' is in the store, or this worker has its own store.
-        computed = open_material(team.mine(frame), backbone, report, config)[1]
+        computed = open_images(team.mine(frame), backbone, report, settings)[1]
         team.wait()
-    material, rest = open_material(frame, backbone, report, config)
+    material, rest = open_images(frame, backbone, report, settings)
     return material, computed + rest
 
 
@@ -125,17 +126,21 @@ def _train_copies(config, material, splits, folder, backbone, clock):
 def _train_split(config, material, rows, folder, split_id, backbone, team):
     # A frozen backbone is the same for every split; a trained one starts anew from its weights.
     if config.finetune == "none":
-        make_networks = functools.partial(siamese.build_networks, config, backbone)
+        make_networks = functools.partial(
+            siamese.build_networks, config, backbone, config.trains_on_tokens
+        )
     else:
 
         def make_networks():
-            return siamese.build_networks(config, make_backbone(config)[0])
+            return siamese.build_networks(
+                config, make_backbone(config, config.seed)[0], config.trains_on_tokens
+            )
 
     place = folder / "splits" / split_id
     with open_log(folder / "tensorboard" / split_id, config.tensorboard and team.chief) as log:
         log.text("config", examples.settings_table(config))
         networks, history = training.fit(
-            make_networks, material, rows, place, config, lambda watch: [Logging(log, watch)]
+            make_networks, material, rows, place, lambda watch: [Logging(log, watch)]
         )
         if split_id == "main":
             team.call(_write_main, config, material, rows, folder, networks, history, log)

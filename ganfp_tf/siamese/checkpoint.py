@@ -81,7 +81,7 @@ class RunState:
         path = self.folder / "last.npz"
         if not path.exists():
             return False
-        facts = self._last.restore(path)
+        facts: Any = self._last.restore(path)
         self.history = facts["history"]
         self.best_epoch = facts["best_epoch"]
         self.finished = facts["finished"]

@@ -4,12 +4,15 @@ import dataclasses
 import functools
 import pathlib
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from scipy import special
 
 from ganfp_tf import files
+from ganfp_tf.config.model import ModelSettings
 from ganfp_tf.data.embeddings import statistics
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.comparator import Comparator, build_comparator
@@ -21,8 +24,8 @@ from ganfp_tf.models.siamese import (
     compiled,
     standardize_signals,
 )
-from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import pair_logits as pair_scores
+from ganfp_tf.siamese.encoded_images import Centres, EncodedImages, partners
 from ganfp_tf.statistics.calibration import Platt, choose_threshold, platt
 
 SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the similarity signals
@@ -32,13 +35,16 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 class Scoring:
     """What untrained and read-back networks share: `entry` and `comparator`, called for scores."""
 
+    entry: Any
+    comparator: Any
+
     @functools.cached_property
-    def encode(self):
+    def encode(self) -> Callable[[Any], np.ndarray]:
         """Features or images `(batch, ...)` -> tokens `(batch, tokens, channels)`."""
         return compiled(self.entry)
 
     @functools.cached_property
-    def engine(self):
+    def engine(self) -> PairEngine:
         """`PairEngine` of the comparator: many pairs of few images."""
         return PairEngine(self.comparator)
 
@@ -53,59 +59,67 @@ class Networks(Scoring):
     frozen: bool
 
     @property
-    def entry(self):
-        """The head (on stored features) where the backbone is frozen, else the whole encoder."""
+    def entry(self) -> keras.Model:
+        """The head (on stored features) if the backbone is frozen, else the whole encoder."""
         return self.head if self.frozen else self.encoder
 
-    def siamese(self):
+    def siamese(self) -> keras.Model:
         """The Siamese network on images, a functional model that ends in a logit."""
         return build_siamese(self.encoder, self.comparator)
 
 
-def build_networks(config, backbone):
-    """Makes the untrained networks on top of `backbone`, as the Config says."""
+def build_networks(settings: ModelSettings, backbone: keras.Model, frozen: bool) -> Networks:
+    """Makes the untrained networks on top of `backbone`, as the settings say.
+
+    Args:
+        settings: What they are made of.
+        backbone: Images -> features.
+        frozen: Whether training reads stored features.
+    """
     encoder, head = build_encoder(
         backbone,
-        cross_attention=config.cross_attention,
-        width=config.width,
-        positions=config.features == "multi",
-        domain_norm=config.domain_norm,
+        cross_attention=settings.cross_attention,
+        width=settings.width,
+        positions=settings.features == "multi",
+        domain_norm=settings.domain_norm,
     )
     comparator = build_comparator(
         encoder.output.shape[1:],
-        cross_attention=config.cross_attention,
-        heads=config.heads,
-        similarity=config.similarity,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        domain_norm=config.domain_norm,
+        cross_attention=settings.cross_attention,
+        heads=settings.heads,
+        similarity=settings.similarity,
+        hidden=settings.hidden,
+        dropout=settings.dropout,
+        domain_norm=settings.domain_norm,
     )
-    return Networks(encoder, head, comparator, config.trains_on_tokens)
+    return Networks(encoder, head, comparator, frozen)
 
 
-def standardize(networks, material, rows, seed):
+def standardize(
+    networks: Networks, images: EncodedImages, rows: tuple[np.ndarray, np.ndarray], seed: int
+) -> None:
     """Sets the networks' fixed scales from training images, before training.
 
     Args:
         networks: untrained `Networks`.
-        material: the images.
+        images: the images.
         rows: `(real, generated)` row numbers of the training images.
         seed: of the pairs looked at.
     """
     real, generated = rows
-    if material.config.domain_norm:
+    if images.settings.domain_norm:
         for domain, part in zip(DOMAINS, rows, strict=True):
             norm = networks.head.get_layer(f"standardize_{domain}")
-            norm.set_statistics(*statistics(material.view(part), places=True))
+            norm.set_statistics(*statistics(images.view(part), places=True))
     else:
-        together = material.view(np.concatenate(rows))
+        together = images.view(np.concatenate(rows))
         networks.head.get_layer("standardize").set_statistics(*statistics(together))
     rng = np.random.default_rng(seed)
     pairs = [(rng.choice(real, SCALE_PAIRS), rng.choice(generated, SCALE_PAIRS)) for _ in range(4)]
     standardize_signals(
         networks.comparator,
         (
-            {"real": material.tokens(networks, a), "generated": material.tokens(networks, b)}
+            {"real": images.tokens(networks, a), "generated": images.tokens(networks, b)}
             for a, b in pairs
         ),
     )
@@ -128,30 +142,38 @@ class Decision:
     center: float
     images: int
 
-    def decide(self, scores):
+    def decide(self, scores: np.ndarray) -> np.ndarray:
         """1 (used) or 0 for each score."""
         return (np.asarray(scores) >= self.threshold).astype(int)
 
-    def probability(self, scores):
+    def probability(self, scores: np.ndarray) -> np.ndarray:
         """Probability of "used" for each score."""
         return Platt(self.slope, self.intercept).probability(scores)
 
 
-def decide_on(networks, material, real, generated, centres, *, seed):
+def decide_on(
+    networks: Scoring,
+    images: EncodedImages,
+    real: np.ndarray,
+    generated: np.ndarray,
+    centres: Centres,
+    *,
+    seed: int,
+) -> Decision:
     """Makes the `Decision` from the labelled rows `real`, scored against the rows `generated`."""
-    table = materials.partners(material, real, generated, centres, seed=seed)
-    scores = image_scores(pair_logits(networks, material, real, generated[table]))
-    return decision_from(material.frame["label"].to_numpy()[real], scores)
+    table = partners(images, real, generated, centres, seed=seed)
+    scores = image_scores(pair_logits(networks, images, real, generated[table]))
+    return decision_from(images.frame["label"].to_numpy()[real], scores)
 
 
-def decision_from(labels, scores):
+def decision_from(labels: np.ndarray, scores: np.ndarray) -> Decision:
     """Makes the `Decision` from scores of labelled images, `(n,)` each."""
     fitted = platt(labels, scores)
     threshold = choose_threshold(labels, scores).value
     return Decision(threshold, fitted.slope, fitted.intercept, float(scores.mean()), len(scores))
 
 
-def save(networks, folder, centres, decision):
+def save(networks: Scoring, folder: pathlib.Path, centres: Centres, decision: Decision) -> None:
     """Writes what scoring needs: entry, comparator, the domains' centres and the decision."""
     folder = pathlib.Path(folder)
     save_models(networks, folder)
@@ -160,7 +182,7 @@ def save(networks, folder, centres, decision):
     files.write_json(folder / "decision.json", dataclasses.asdict(decision))
 
 
-def save_models(networks, folder):
+def save_models(networks: Scoring, folder: pathlib.Path) -> None:
     """Writes entry.keras and comparator.keras."""
     for name, model in (("entry", networks.entry), ("comparator", networks.comparator)):
         with files.atomic_path(folder / f"{name}.keras") as temporary:
@@ -179,25 +201,27 @@ class Models(Scoring):
 class Scorer(Models):
     """A trained detector, read back: scores real images against generated ones."""
 
-    centres: tuple
+    centres: Centres
     decision: Decision
 
-    def score(self, material, real, generated, *, seed):
+    def score(
+        self, images: EncodedImages, real: np.ndarray, generated: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores the rows `real` against partners out of the rows `generated`.
 
         Returns:
             `(logits (len(real), K), partner rows (len(real), K))`; `image_scores` makes a score
             for each real image of the logits.
         """
-        table = materials.partners(material, real, generated, self.centres, seed=seed)
-        return pair_logits(self, material, real, generated[table]), generated[table]
+        table = partners(images, real, generated, self.centres, seed=seed)
+        return pair_logits(self, images, real, generated[table]), generated[table]
 
 
-def load(folder):
+def load(folder: pathlib.Path) -> Scorer:
     """Reads what `save` wrote.
 
     Raises:
-        UserError: where a file is missing or damaged.
+        UserError: If a file is missing or damaged.
     """
     folder = pathlib.Path(folder)
     try:
@@ -210,11 +234,11 @@ def load(folder):
     return Scorer(models.entry, models.comparator, centres, decision)
 
 
-def load_models(folder):
+def load_models(folder: pathlib.Path) -> Models:
     """Reads what `save_models` wrote.
 
     Raises:
-        UserError: where a file is missing or damaged.
+        UserError: If a file is missing or damaged.
     """
     try:
         entry, comparator = (
@@ -225,16 +249,16 @@ def load_models(folder):
     return Models(entry, Comparator.of(comparator))
 
 
-def unreadable(folder, error):
+def unreadable(folder: pathlib.Path, error: Exception) -> UserError:
     """The `UserError` of a detector whose files are missing or damaged."""
     return UserError(f"the trained detector in {folder} cannot be read ({error}). Train it anew.")
 
 
-def image_scores(logits):
+def image_scores(logits: np.ndarray) -> np.ndarray:
     """Scores of real images from the logits of their pairs: log of the mean of exp(logit).
 
     One partner that matches is evidence enough, and a mean would drown it among those that do not;
-    where the logits hardly differ, this is their mean.
+    if the logits hardly differ, this is their mean.
 
     Args:
         logits: `(images, partners)`.
@@ -246,7 +270,9 @@ def image_scores(logits):
     return special.logsumexp(logits, axis=1) - np.log(logits.shape[1])
 
 
-def pair_logits(networks, material, real, partner_rows):
+def pair_logits(
+    networks: Scoring, images: EncodedImages, real: np.ndarray, partner_rows: np.ndarray
+) -> np.ndarray:
     """Logits of pairs: row `real[i]` with each of `partner_rows[i]`; `(len(real), K)` float32.
 
     Every image is read and encoded once, however many pairs it is in, as long as it fits into
@@ -255,10 +281,10 @@ def pair_logits(networks, material, real, partner_rows):
     place = np.broadcast_to(np.arange(len(real))[:, None], partner_rows.shape)
     logits = pair_scores.pair_logits(
         networks.engine,
-        lambda rows: material.tokens(networks, np.asarray(real)[rows]),
-        lambda rows: material.tokens(networks, rows),
+        lambda rows: images.tokens(networks, np.asarray(real)[rows]),
+        lambda rows: images.tokens(networks, rows),
         place.ravel(),
         partner_rows.ravel(),
-        material.config.memory_bytes,
+        images.settings.memory_bytes,
     )
     return logits.reshape(partner_rows.shape)

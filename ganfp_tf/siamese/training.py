@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,17 +12,18 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files
+from ganfp_tf.config.training import TrainingSettings
 from ganfp_tf.data import pairs
 from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 from ganfp_tf.siamese import callbacks, checkpoint, distribution
-from ganfp_tf.siamese import images as materials
-from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.encoded_images import Centres, EncodedImages, centres_of, neighbours
+from ganfp_tf.siamese.networks import Networks, decide_on, save, standardize
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Row numbers of one split in a Material."""
+    """Row numbers of one split in an EncodedImages."""
 
     train_real: np.ndarray
     train_generated: np.ndarray
@@ -27,91 +31,100 @@ class Rows:
     validation_generated: np.ndarray
 
     @classmethod
-    def of(cls, material, split):
+    def of(cls, images: EncodedImages, split: pd.Series) -> "Rows":
         """Those of a Series path -> split; what is neither train nor validation is left out."""
         names = [(role, part) for part in ("train", "validation") for role in ("real", "generated")]
-        return cls(*(material.rows(split.index[split == part], role) for role, part in names))
+        return cls(*(images.rows(split.index[split == part], role) for role, part in names))
 
 
-def fit(make_networks, material, rows, folder, config, make_callbacks=None):
-    """Trains on one split and writes the detector (`siamese.save`) and history.csv into `folder`.
+def fit(
+    make_networks: Callable[[], Networks],
+    images: EncodedImages,
+    rows: Rows,
+    folder: pathlib.Path,
+    make_callbacks: Callable[[callbacks.Validation], list[keras.callbacks.Callback]] | None = None,
+) -> tuple[Networks, list[dict[str, Any]]]:
+    """Trains on one split and writes the detector (`networks.save`) and history.csv into `folder`.
 
     Args:
-        make_networks: function () -> `siamese.Networks`, called in the strategy's scope.
-        material: the images.
+        make_networks: function () -> `Networks`, called in the strategy's scope.
+        images: The images.
         rows: `Rows` of the split.
         folder: where checkpoints and results of this split go; only the chief of several workers
             writes there, and the others read its checkpoint.
-        config: the run's Config.
         make_callbacks: function (`callbacks.Validation`) -> further Keras callbacks of the chief.
 
     Returns:
-        `siamese.Networks` with the best weights (those of the last epoch on other workers than the
+        `Networks` with the best weights (those of the last epoch on other workers than the
         chief), and the history: one dict an epoch.
     """
-    team = distribution.of(config.distribute, config.step_blocks)
-    keras.utils.set_random_seed(config.drawing_seed)
+    settings = images.settings
+    team = distribution.of(settings.distribute, settings.step_blocks)
+    keras.utils.set_random_seed(settings.drawing_seed)
     with team.scope():
         networks = make_networks()
-        siamese.standardize(
-            networks, material, (rows.train_real, rows.train_generated), config.drawing_seed
+        standardize(
+            networks, images, (rows.train_real, rows.train_generated), settings.drawing_seed
         )
         trainer = build_trainer(networks.entry, networks.comparator)
         if team.cluster:
             trainer = WorkersTrainer(trainer.input, trainer.output)
-        compile_trainer(trainer, config)
+        compile_trainer(trainer, settings, settings.supervision)
         trainer.optimizer.build(trainer.trainable_variables)
-    centres = materials.centres_of(material, rows.train_real, rows.train_generated)
+    centres = centres_of(images, rows.train_real, rows.train_generated)
     state = checkpoint.RunState(trainer, folder / "checkpoints", team)
     state.restore()
     team.agree("the checkpoints", str(state.epoch))
-    if not state.over(config):
-        first_step = state.epoch * config.steps_per_epoch
+    if not state.over(settings):
+        first_step = state.epoch * settings.steps_per_epoch
         dataset = team.datasets(
-            lambda share: training_pairs(material, rows, centres, config, first_step, share)
+            lambda share: training_pairs(images, rows, centres, first_step, share)
         )
-        watch = callbacks.validation(networks, material, rows, centres, config, team)
+        watch = callbacks.validation(networks, images, rows, centres, team)
         shown = [
-            callbacks.progress_bar(config.epochs, config.steps_per_epoch, state.epoch, folder.name),
+            callbacks.progress_bar(
+                settings.epochs, settings.steps_per_epoch, state.epoch, folder.name
+            ),
             *(make_callbacks(watch) if make_callbacks else ()),
         ]
         trainer.fit(
             dataset,
-            epochs=config.epochs,
+            epochs=settings.epochs,
             initial_epoch=state.epoch,
-            steps_per_epoch=config.steps_per_epoch,
+            steps_per_epoch=settings.steps_per_epoch,
             verbose=0,
             shuffle=False,  # the dataset draws at random itself
             callbacks=[
                 callbacks.stop_on_non_finite(),
                 watch,
                 *(shown if team.chief else ()),
-                callbacks.KeepBest(state, watch, config.patience),
+                callbacks.KeepBest(state, watch, settings.patience),
             ],
         )
-    team.call(_finish, networks, material, rows, centres, state, folder)
+    team.call(_finish, networks, images, rows, centres, state, folder)
     return networks, state.history
 
 
-def _finish(networks, material, rows, centres, state, folder):
+def _finish(networks, images, rows, centres, state, folder):
     state.finish()
     state.restore_best()
     files.write_csv(folder / "history.csv", pd.DataFrame(state.history))
-    decision = siamese.decide_on(
+    decision = decide_on(
         networks,
-        material,
+        images,
         rows.validation_real,
         rows.validation_generated,
         centres,
-        seed=material.config.seed,
+        seed=images.settings.seed,
     )
-    siamese.save(networks, folder, centres, decision)
+    save(networks, folder, centres, decision)
 
 
 class WorkersTrainer(keras.Model):
     """The trainer of several workers: `fit` of Keras 3.15 stumbles over their strategy twice."""
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step; each metric gets an axis."""
         # Keras takes the mean over workers along an axis, which single numbers do not have.
         return {name: tf.reshape(value, (1,)) for name, value in super().train_step(data).items()}
 
@@ -133,28 +146,29 @@ class _MeanFirst:
     scaling has overflowed, and only one of them might then take the step.
     """
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Applies the mean of the gradients over all devices."""
         if _devices() > 1:
             found = [gradient for gradient in grads if gradient is not None]
             mean = tf.distribute.ReduceOp.MEAN
             reduced = iter(tf.distribute.get_replica_context().all_reduce(mean, found))
             grads = [None if gradient is None else next(reduced) for gradient in grads]
-        super().apply(grads, trainable_variables)
+        super().apply(grads, trainable_variables)  # type: ignore[misc]  # of the optimizer
 
 
 class AdamW(_MeanFirst, keras.optimizers.AdamW):
-    pass
+    """AdamW on gradients that are means over all devices."""
 
 
 class LossScaling(_MeanFirst, keras.mixed_precision.LossScaleOptimizer):
-    pass
+    """Loss scaling on gradients that are means over all devices."""
 
 
 def _devices():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def attribution(labels, logits):
+def attribution(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of "one of the used images", in a softmax over real images for each generated.
 
     A generated image comes from some used image, but from which one is not known: the probability
@@ -162,7 +176,7 @@ def attribution(labels, logits):
     each generated image is an example of it.
 
     Args:
-        labels: `(blocks, R, G)`, 1 where the real image was used.
+        labels: `(blocks, R, G)`, 1 if the real image was used.
         logits: `(blocks, R, G)`.
 
     Returns:
@@ -181,56 +195,67 @@ LOSSES = {
 }
 
 
-def compile_trainer(trainer, config):
+def compile_trainer(trainer: keras.Model, settings: TrainingSettings, supervision: str) -> None:
     """AdamW on a cosine with warm-up and the loss of --supervision; in the strategy's scope."""
-    total = config.epochs * config.steps_per_epoch
-    schedule = warmed_cosine(total, config.learning_rate, config.warmup)
-    scaled = config.mixed_precision and keras.config.dtype_policy().name == "mixed_float16"
+    total = settings.epochs * settings.steps_per_epoch
+    schedule = warmed_cosine(total, settings.learning_rate, settings.warmup)
+    scaled = settings.mixed_precision and keras.settings.dtype_policy().name == "mixed_float16"
     adam_w = keras.optimizers.AdamW if scaled else AdamW
     # Keras sums what the devices hand in: each clips the mean to its share of a norm of 1.
-    optimizer = adam_w(schedule, weight_decay=config.weight_decay, global_clipnorm=1.0 / _devices())
+    optimizer = adam_w(
+        schedule, weight_decay=settings.weight_decay, global_clipnorm=1.0 / _devices()
+    )
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
     if scaled:
         optimizer = LossScaling(optimizer)
     trainer.compile(
         optimizer=optimizer,
-        loss=LOSSES[config.supervision],
+        loss=LOSSES[supervision],
         metrics=[keras.metrics.AUC(from_logits=True, name="pair_auc")],
-        jit_compile=config.jit_compile,
+        jit_compile=settings.jit_compile,
     )
 
 
-def training_pairs(material, rows, centres, config, first_step, share=None):
+def training_pairs(
+    images: EncodedImages,
+    rows: Rows,
+    centres: Centres,
+    first_step: int,
+    share: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
+) -> tf.data.Dataset:
     """The endless dataset of training steps from `first_step` on; only training rows enter it.
 
     Args:
-        material: the images.
+        images: The images.
         rows: `Rows` of the split.
-        centres: as `materials.centres_of` gives them.
-        config: the run's Config.
+        centres: as `centres_of` gives them.
         first_step: number of the first step, counted from the first epoch's.
         share: function Dataset -> Dataset that leaves a device its blocks; None for all of them.
     """
-    labels = material.frame["label"].to_numpy()[rows.train_real]
-    weights = pairs.class_weights(labels, config.class_weighted)
+    settings = images.settings
+    labels = images.frame["label"].to_numpy()[rows.train_real]
+    weights = pairs.class_weights(labels, settings.class_weighted)
     dataset = pairs.steps(first_step).apply(
         pairs.sample_real(
-            weights, blocks=config.blocks, count=config.real_per_batch, seed=config.drawing_seed
+            weights,
+            blocks=settings.blocks,
+            count=settings.real_per_batch,
+            seed=settings.drawing_seed,
         )
     )
-    images, count = len(rows.train_generated), config.generated_per_batch
-    if config.pairing == "random":
-        choose = pairs.pair_random(images, count=count, seed=config.drawing_seed)
+    total, count = len(rows.train_generated), settings.generated_per_batch
+    if settings.pairing == "random":
+        choose = pairs.pair_random(total, count=count, seed=settings.drawing_seed)
     else:
-        near = materials.neighbours(
-            material, rows.train_real, rows.train_generated, centres, config.neighbours
+        near = neighbours(
+            images, rows.train_real, rows.train_generated, centres, settings.neighbours
         )
         dataset = dataset.apply(pairs.one_real_a_block())
         choose = functools.partial(pairs.pair_nearest, near)
-        if config.pairing == "mixed":
-            choose = functools.partial(pairs.pair_mixed, near, images)
-        choose = choose(count=count, seed=config.drawing_seed)
-    real, generated = material.inputs(rows.train_real), material.inputs(rows.train_generated)
+        if settings.pairing == "mixed":
+            choose = functools.partial(pairs.pair_mixed, near, total)
+        choose = choose(count=count, seed=settings.drawing_seed)
+    real, generated = images.inputs(rows.train_real), images.inputs(rows.train_generated)
     dataset = dataset.apply(choose)
     if share:
         dataset = share(dataset)

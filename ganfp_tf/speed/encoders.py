@@ -6,7 +6,7 @@ import pathlib
 import tensorflow as tf
 
 from ganfp_tf.data import embeddings
-from ganfp_tf.siamese.images import make_backbone
+from ganfp_tf.siamese.encoded_images import make_backbone
 from ganfp_tf.speed import machine
 from ganfp_tf.speed.subject import dataset, repeated
 
@@ -96,8 +96,9 @@ def _backbone(subject, name, policy):
     if name == subject.config.backbone:
         if subject.backbone.dtype_policy.name == policy:
             return subject.backbone
-        return make_backbone(subject.config)[0]
-    return make_backbone(dataclasses.replace(subject.config, backbone=name, weights="none"))[0]
+        return make_backbone(subject.config, subject.config.seed)[0]
+    config = dataclasses.replace(subject.config, backbone=name, weights="none")
+    return make_backbone(config, config.seed)[0]
 
 
 def _graph(backbone, images, xla):

@@ -8,12 +8,13 @@ import pandas as pd
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import embeddings
 from ganfp_tf.data import encode as embed
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import networks as siamese
-from ganfp_tf.siamese.images import Material, make_backbone
+from ganfp_tf.siamese.encoded_images import EncodedImages, make_backbone
 from ganfp_tf.siamese.training import Rows
 
 
@@ -39,7 +40,7 @@ class Subject:
     source: str
     encode: Callable
     networks: siamese.Networks
-    material: Material
+    material: EncodedImages
 
     @property
     def real(self):
@@ -86,10 +87,10 @@ def make_subject(config, catalog, extent, folder):
         **_no_copies(),
     )
     frame = sample(catalog, extent.real, extent.generated)
-    backbone, report = make_backbone(config)
+    backbone, report = make_backbone(config, config.seed)
     encode = compiled(backbone)
     material = stored(frame, folder, encode, backbone, config)
-    networks = siamese.build_networks(config, backbone)
+    networks = siamese.build_networks(config, backbone, config.trains_on_tokens)
     subject = Subject(
         config,
         frame,
@@ -126,7 +127,7 @@ def stored(frame, folder, encode, backbone, config):
         config: the run's Config.
 
     Returns:
-        `Material`.
+        `EncodedImages`.
     """
     tokens, channels = backbone.output.shape[1:]
     key = {
@@ -146,7 +147,7 @@ def stored(frame, folder, encode, backbone, config):
         progress=False,
     )
     features = store.view(frame["digest"])
-    return Material(frame, features, features.pooled(), config)
+    return EncodedImages(frame, features, features.pooled(), config.section(SiameseSettings))
 
 
 def repeated(frame, count):

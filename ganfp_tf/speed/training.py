@@ -5,10 +5,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.models.backbones.build import set_trainable
 from ganfp_tf.models.siamese import build_trainer
-from ganfp_tf.siamese import images as materials
 from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.encoded_images import centres_of
 from ganfp_tf.siamese.training import compile_trainer, training_pairs
 
 PART = "training"
@@ -25,7 +26,7 @@ def training(ledger, subject):
         set_trainable(subject.backbone, config.backbone, finetune)
         networks = subject.networks
         if finetune != "none":
-            networks = siamese.build_networks(config, subject.backbone)
+            networks = siamese.build_networks(config, subject.backbone, config.trains_on_tokens)
             networks.head.set_weights(subject.networks.head.get_weights())
             networks.comparator.set_weights(subject.networks.comparator.get_weights())
         own, naive = training_name(title), naive_name(title)
@@ -62,12 +63,12 @@ def _step(model, subject, config, change=lambda inputs, labels: (inputs, labels)
 
     Reading is part of it: files with a `config` that trains the backbone, else stored tokens.
     """
-    compile_trainer(model, config)
+    compile_trainer(model, config, config.supervision)
     model.optimizer.build(model.trainable_variables)
-    material = dataclasses.replace(subject.material, config=config)
+    material = dataclasses.replace(subject.material, settings=config.section(SiameseSettings))
     rows = subject.rows
-    centres = materials.centres_of(material, rows.train_real, rows.train_generated)
-    dataset = training_pairs(material, rows, centres, config, 0).map(change)
+    centres = centres_of(material, rows.train_real, rows.train_generated)
+    dataset = training_pairs(material, rows, centres, 0).map(change)
     model.fit(dataset, steps_per_epoch=1, epochs=1, verbose=0, shuffle=False)  # builds its parts
     # What `fit` calls, without its callbacks.
     pairs, function = iter(dataset), model.make_train_function()

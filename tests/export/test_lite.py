@@ -9,7 +9,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from ganfp_tf.export import lite
 from ganfp_tf.models.backbones.build import BACKBONES
-from ganfp_tf.siamese.images import make_backbone
+from ganfp_tf.siamese.encoded_images import make_backbone
 from ganfp_tf.siamese.networks import build_networks
 
 interpreter = pytest.mark.skipif(
@@ -27,7 +27,9 @@ def networks_of(**settings):
     """Networks on a tiny backbone, with no weight of the comparator left at zero."""
     wanted = {"backbone": "tiny", "image_size": 32, **settings}
     config = Config(weights="none", width=16, heads=2, hidden=8, **wanted)
-    networks = build_networks(config, make_backbone(config)[0])
+    networks = build_networks(
+        config, make_backbone(config, config.seed)[0], config.trains_on_tokens
+    )
     rng = np.random.default_rng(0)
     for weight in networks.comparator.trainable_variables:
         weight.assign(weight + 0.2 * rng.normal(size=weight.shape))

@@ -32,7 +32,7 @@ def networks():
 
     from ganfp_tf.config import Config
     from ganfp_tf.siamese import networks as siamese
-    from ganfp_tf.siamese.images import make_backbone
+    from ganfp_tf.siamese.encoded_images import make_backbone
 
     kinds = {
         "pooled": dict(similarity="both"),
@@ -45,5 +45,7 @@ def networks():
             backbone="tiny", weights="none", image_size=32, width=16, heads=2, hidden=8, **settings
         )
         keras.utils.set_random_seed(3)
-        made[name] = siamese.build_networks(config, make_backbone(config)[0]).siamese()
+        made[name] = siamese.build_networks(
+            config, make_backbone(config, config.seed)[0], config.trains_on_tokens
+        ).siamese()
     return made

@@ -11,8 +11,7 @@ import tensorflow as tf
 from ganfp_tf.config import Config
 from ganfp_tf.data import decode
 from ganfp_tf.data.images import DEFAULT_READER
-from ganfp_tf.siamese import images as materials
-from ganfp_tf.siamese import networks
+from ganfp_tf.siamese import encoded_images, networks
 from main import main
 
 SMALL = (
@@ -65,7 +64,7 @@ def trained(request, victim, tmp_path_factory):
 def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
     run, _ = trained
     config = Config.from_json(run / "config.json")
-    material, _ = materials.reopen_material(config, run)
+    material, _ = encoded_images.reopen_images(config, run)
     is_real = (material.frame["role"] == "real").to_numpy()
     rows = np.flatnonzero(is_real)[:6], np.flatnonzero(~is_real)[:6]
     scorer = networks.load(run / "splits" / "main")
@@ -95,7 +94,7 @@ def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
 def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
     run, _ = trained
     config = Config.from_json(run / "config.json")
-    material, _ = materials.reopen_material(config, run)
+    material, _ = encoded_images.reopen_images(config, run)
     splits = pd.read_csv(run / "splits.csv")
     training = splits["path"][(splits["split_id"] == "main") & (splits["split"] == "train")]
     entry = networks.load(run / "splits" / "main").entry

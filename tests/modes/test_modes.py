@@ -220,8 +220,8 @@ def test_a_non_finite_loss_stops_the_run(victim, tmp_path, monkeypatch, capsys):
 
     compile_trainer = training.compile_trainer
 
-    def with_broken_loss(trainer, config):
-        compile_trainer(trainer, config)
+    def with_broken_loss(trainer, settings, supervision):
+        compile_trainer(trainer, settings, supervision)
         trainer.compile(
             optimizer=trainer.optimizer,
             loss=lambda y, logits: (logits - logits) / 0.0 * y,

@@ -13,7 +13,7 @@ from PIL import Image
 from ganfp_tf.config import Config
 from ganfp_tf.data import decode
 from ganfp_tf.export.saved_model import write_saved_model
-from ganfp_tf.siamese.images import make_backbone
+from ganfp_tf.siamese.encoded_images import make_backbone
 from ganfp_tf.siamese.networks import build_networks
 
 CLIENT = """
@@ -65,7 +65,9 @@ def test_a_client_without_this_package(cross_attention, tmp_path):
         heads=2,
         cross_attention=cross_attention,
     )
-    siamese = build_networks(config, make_backbone(config)[0]).siamese()
+    siamese = build_networks(
+        config, make_backbone(config, config.seed)[0], config.trains_on_tokens
+    ).siamese()
     rng = np.random.default_rng(0)
     for weight in siamese.trainable_variables:
         weight.assign(rng.normal(0, 0.2, weight.shape))
@@ -118,7 +120,9 @@ def encoded(images, kind):
 
 def test_the_keras_file_gives_the_same(tmp_path):
     config = Config(backbone="tiny", weights="none", image_size=32, width=16, heads=2)
-    siamese = build_networks(config, make_backbone(config)[0]).siamese()
+    siamese = build_networks(
+        config, make_backbone(config, config.seed)[0], config.trains_on_tokens
+    ).siamese()
     siamese.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")

@@ -9,7 +9,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 from ganfp_tf.siamese import candidates as search
 from ganfp_tf.siamese.candidates import Vectors
-from ganfp_tf.siamese.images import Material, partners
+from ganfp_tf.siamese.encoded_images import EncodedImages, partners
 
 
 def vectors(n, m, channels=16, seed=0):
@@ -129,6 +129,6 @@ def test_a_zero_vector_is_far_from_none():
 def test_no_generated_image_is_named(candidates):
     real, _ = vectors(2, 1)
     config = Config(pairing="nearest", candidates=candidates)
-    material = Material(None, None, real.pooled, config)
+    material = EncodedImages(None, None, real.pooled, config)
     with pytest.raises(UserError, match="no generated image to pair with"):
         partners(material, np.arange(2), np.arange(0), (real.centre, real.centre), seed=0)

@@ -8,9 +8,8 @@ from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.models.backbones.build import BACKBONES
 from ganfp_tf.models.siamese import build_trainer
-from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import encoded_images, training
 from ganfp_tf.siamese import networks as siamese
-from ganfp_tf.siamese import training
 from tests.conftest import write_victim
 
 # Guessing costs log 2 = 0.69. At 0.05 the mean pair has 95 % of the probability on its label.
@@ -87,21 +86,21 @@ def overfit(name, finetune, frame, folder, *, alone=False, **settings):
         **{"learning_rate": learning_rate, **settings},
     )
     keras.utils.set_random_seed(0)
-    backbone, report = materials.make_backbone(config)
-    material, _ = materials.open_material(frame, backbone, report, config)
+    backbone, report = encoded_images.make_backbone(config, config.seed)
+    material, _ = encoded_images.open_images(frame, backbone, report, config)
     real, generated = (material.rows(frame["path"], role) for role in ("real", "generated"))
     rows = training.Rows(real, generated, real, generated)
-    networks = siamese.build_networks(config, backbone)
+    networks = siamese.build_networks(config, backbone, config.trains_on_tokens)
     siamese.standardize(networks, material, (real, generated), seed=0)
     if alone:
         networks.head.trainable = networks.comparator.trainable = False
     trainer = build_trainer(networks.entry, networks.comparator)
-    training.compile_trainer(trainer, config)
-    centres = materials.centres_of(material, real, generated)
+    training.compile_trainer(trainer, config, config.supervision)
+    centres = encoded_images.centres_of(material, real, generated)
     every_pair = everything(material, real, generated)
     losses, weights = [trainer.evaluate(*every_pair, verbose=0)[0]], [weights_of(backbone, name)]
     trainer.fit(
-        training.training_pairs(material, rows, centres, config, 0),
+        training.training_pairs(material, rows, centres, 0),
         epochs=config.epochs,
         steps_per_epoch=config.steps_per_epoch,
         verbose=0,

@@ -7,8 +7,7 @@ from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.data.split import make_splits, split_of
-from ganfp_tf.siamese import images as materials
-from ganfp_tf.siamese import training
+from ganfp_tf.siamese import encoded_images, training
 
 EPOCHS, STEPS = 4, 25
 
@@ -39,8 +38,8 @@ def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
         store_dtype="float32",
     )
     splits = make_splits(catalog, test_fraction=0.2, validation_fraction=0.2, folds=3, seed=0)
-    backbone, report = materials.make_backbone(config)
-    material, _ = materials.open_material(catalog, backbone, report, config)
+    backbone, report = encoded_images.make_backbone(config, config.seed)
+    material, _ = encoded_images.open_images(catalog, backbone, report, config)
     if finetune == "none":
         seen_as = [batch[0] for batch in material.features.batches(1)]
     else:
@@ -51,10 +50,10 @@ def test_test_images_never_reach_training(catalog, finetune, pairing, tmp_path):
     for split_id in ("main", "fold_1"):
         split = split_of(splits, split_id)
         rows = training.Rows.of(material, split)
-        centres = materials.centres_of(material, rows.train_real, rows.train_generated)
+        centres = encoded_images.centres_of(material, rows.train_real, rows.train_generated)
         reached = set()
         for epoch in range(EPOCHS):
-            dataset = training.training_pairs(material, rows, centres, config, epoch * STEPS)
+            dataset = training.training_pairs(material, rows, centres, epoch * STEPS)
             for inputs, labels in dataset.take(STEPS):
                 real, generated = inputs["real"].numpy(), inputs["generated"].numpy()
                 for images in (real, generated):

@@ -24,8 +24,8 @@ SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
 
 
-def fit(config, backbone, material, folder):
-    """Teaches a network on all images of `material`, or goes on where it was interrupted.
+def fit(config, backbone, images, folder):
+    """Teaches a network on all images of `images`, or goes on where it was interrupted.
 
     Returns:
         `(siamese.Networks, history as a DataFrame)`.
@@ -39,14 +39,14 @@ def fit(config, backbone, material, folder):
         hidden=config.hidden,
         dropout=config.dropout,
     )
-    frame = material.frame
+    frame = images.frame
     real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")
     made = frame[frame["role"] == "generated"].drop_duplicates("digest").sort_values("digest")
     history = copy_training.train(
         networks,
         backbone,
-        gray(material, real.index),
-        gray(material, made.index),
+        gray(images, real.index),
+        gray(images, made.index),
         Pool.of(real, real).groups,
         Recipe(**config.copy_recipe(config.drawing_seed)),
         folder=folder,
@@ -56,9 +56,9 @@ def fit(config, backbone, material, folder):
     return networks, history
 
 
-def gray(material, rows):
-    """Gray images of a Material's rows, `(len(rows), S, S)` float32 in [0, 1]."""
-    batches = material.images(np.asarray(rows)).batch(material.config.embed_batch)
+def gray(images, rows):
+    """Gray images of rows of `EncodedImages`, `(len(rows), S, S)` float32 in [0, 1]."""
+    batches = images.images(np.asarray(rows)).batch(images.settings.embed_batch)
     return np.concatenate([batch.numpy().mean(axis=-1) / 255.0 for batch in batches])
 
 
@@ -75,10 +75,10 @@ class Reference:
     frame: pd.DataFrame
 
     @classmethod
-    def of(cls, network, material, rows):
-        """The real images `rows` of a Material."""
-        frame = material.frame.iloc[rows][["path", "digest", "patient"]].reset_index(drop=True)
-        return cls(network.tokens(material, rows), frame)
+    def of(cls, network, images, rows):
+        """The real images `rows` of `EncodedImages`."""
+        frame = images.frame.iloc[rows][["path", "digest", "patient"]].reset_index(drop=True)
+        return cls(network.tokens(images, rows), frame)
 
     def save(self, folder):
         """Writes reference.npz and reference.csv; they are features of patients."""
@@ -106,15 +106,15 @@ class Network:
         self.networks = networks
         self._tokens = DigestCache()
 
-    def tokens(self, material, rows):
-        """Tokens of a Material's rows: (len(rows), T, D) float32."""
-        digests = material.frame["digest"].to_numpy()[rows]
+    def tokens(self, images, rows):
+        """Tokens of rows of `EncodedImages`: (len(rows), T, D) float32."""
+        digests = images.frame["digest"].to_numpy()[rows]
         frame = pd.DataFrame({"row": rows, "digest": digests})
         return self._tokens.get(
-            frame, lambda new: material.tokens(self.networks, new["row"].to_numpy())
+            frame, lambda new: images.tokens(self.networks, new["row"].to_numpy())
         )
 
-    def signals(self, material, real, generated, reference):
+    def signals(self, images, real, generated, reference):
         """What the network has to say of real images, each higher = used.
 
         With d_5 the mean of the five smallest distances in the embedding, and s the mean of the
@@ -126,7 +126,7 @@ class Network:
         another.
 
         Args:
-            material: the images.
+            images: the images.
             real, generated: row numbers.
             reference: `Reference`.
 
@@ -136,12 +136,12 @@ class Network:
         Raises:
             UserError: the reference holds no other patient for an image.
         """
-        config = material.config
-        count, limit = config.candidates or config.partners, config.memory_bytes
-        tokens, made = self.tokens(material, real), self.tokens(material, generated)
+        settings = images.settings
+        count, limit = settings.candidates or settings.partners, settings.memory_bytes
+        tokens, made = self.tokens(images, real), self.tokens(images, generated)
         left, right = _unit(tokens, reference.tokens), _unit(made, made)
         others = _unit(reference.tokens, reference.tokens)
-        frame = material.frame.iloc[real][["path", "digest", "patient"]]
+        frame = images.frame.iloc[real][["path", "digest", "patient"]]
         pool = Pool.of(pd.concat([frame, reference.frame], ignore_index=True), reference.frame)
         groups = pool.groups[pool.rows]
         same = groups[: len(real), None] == groups[len(real) :]
@@ -182,22 +182,22 @@ class CopyScorer:
     decision: siamese.Decision
 
     @classmethod
-    def fit(cls, network, material, known, generated):
+    def fit(cls, network, images, known, generated):
         """Takes reference, weights, threshold and probability from the labelled rows `known`."""
-        reference = Reference.of(network, material, known)
-        rows = network.signals(material, known, generated, reference)[0]
-        labels = material.frame["label"].to_numpy()[known]
+        reference = Reference.of(network, images, known)
+        rows = network.signals(images, known, generated, reference)[0]
+        labels = images.frame["label"].to_numpy()[known]
         weights = Weights.fit(rows, labels, STRENGTH)
         decision = siamese.decision_from(labels, weights.of(rows))
         return cls(network, reference, weights, decision)
 
-    def partners_of(self, material, split_generated):
+    def partners_of(self, images, split_generated):
         """All generated rows: no label was looked at, so there is nothing to keep apart."""
-        return np.flatnonzero((material.frame["role"] == "generated").to_numpy())
+        return np.flatnonzero((images.frame["role"] == "generated").to_numpy())
 
-    def score(self, material, real, generated, *, seed):
+    def score(self, images, real, generated, *, seed):
         """As `scoring.PairScorer.score`."""
-        rows, logits, partner_rows = self.network.signals(material, real, generated, self.reference)
+        rows, logits, partner_rows = self.network.signals(images, real, generated, self.reference)
         return self.weights.of(rows), logits, partner_rows
 
     def save(self, folder):

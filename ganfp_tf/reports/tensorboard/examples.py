@@ -7,7 +7,7 @@ from ganfp_tf.data import decode
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.reports.render import plots
 from ganfp_tf.reports.render.tables import markdown_table
-from ganfp_tf.siamese import images as materials
+from ganfp_tf.siamese import encoded_images
 from ganfp_tf.siamese import networks as siamese
 
 EXAMPLES = 8  # pairs in the example batch
@@ -50,9 +50,10 @@ def write(log, networks, material, rows, config, history):
 def example_batch(networks, material, rows, config):
     """A figure of validation images, each beside the partner that scores it highest."""
     real = _evenly(rows.validation_real, EXAMPLES)
-    centres = materials.centres_of(material, rows.train_real, rows.train_generated)
-    table = materials.partners(material, real, rows.validation_generated, centres, seed=config.seed)
-    partner_rows = rows.validation_generated[table]
+    centres = encoded_images.centres_of(material, rows.train_real, rows.train_generated)
+    generated = rows.validation_generated
+    table = encoded_images.partners(material, real, generated, centres, seed=config.seed)
+    partner_rows = generated[table]
     logits = siamese.pair_logits(networks, material, real, partner_rows)
     best = logits.argmax(axis=1)
     labels = material.frame["label"].to_numpy()[real]
