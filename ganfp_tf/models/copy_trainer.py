@@ -1,9 +1,13 @@
 """What learns that a generated image is a copy of a real one: embedding and comparator at once."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from ganfp_tf.data.copy_augmentation import Recipe
+from ganfp_tf.models.comparator import Comparator
 from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 
 WARMUP = 0.05  # share of the steps in which the learning rate rises
@@ -29,13 +33,16 @@ class CopyPairs(keras.layers.Layer):
     `(blocks, R, candidates)`, the comparator's logits, the true copy first.
     """
 
-    def __init__(self, encode, compare, candidates=4, **kwargs):
+    def __init__(
+        self, encode: keras.Model, compare: keras.Model, candidates: int = 4, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.encode = encode
         self.compare = compare
         self.candidates = candidates
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights."""
         self.log_temperature = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(float(ops.log(TEMPERATURE))),
@@ -43,7 +50,10 @@ class CopyPairs(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, real, generated, training=None):
+    def call(
+        self, real: tf.Tensor, generated: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """The layer's output."""
         a, b = self._encode(real, training), self._encode(generated, training)
         blocks, count, tokens, channels = a.shape
         cosine = ops.einsum("bid,bjd->bij", *(embedding(x, (blocks, count, -1)) for x in (a, b)))
@@ -70,12 +80,14 @@ class CopyPairs(keras.layers.Layer):
         tokens = self.encode(ops.reshape(images, (-1, *images.shape[2:])), training=training)
         return ops.reshape(tokens, (blocks, count, *tokens.shape[1:]))
 
-    def compute_output_shape(self, real_shape, generated_shape):
+    def compute_output_shape(self, real_shape: tuple, generated_shape: tuple) -> dict[str, tuple]:
+        """The shape of the output."""
         count = real_shape[1]
         shown = None if count is None else self._shown(count)
         return {"embedding": (*real_shape[:2], count), "pairs": (*real_shape[:2], shown)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {
             **super().get_config(),
             "encode": keras.saving.serialize_keras_object(self.encode),
@@ -84,19 +96,22 @@ class CopyPairs(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "CopyPairs":
+        """Makes the layer from `get_config`."""
         for name in ("encode", "compare"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
 
 
-def embedding(tokens, shape=None):
+def embedding(tokens: tf.Tensor, shape: tuple | None = None) -> tf.Tensor:
     """Tokens `(..., T, D)` as unit vectors, positions kept; `shape` is that of the result."""
     flat = ops.reshape(tokens, shape or (-1, tokens.shape[-2] * tokens.shape[-1]))
     return flat / ops.maximum(ops.norm(flat, axis=-1, keepdims=True), 1e-6)
 
 
-def build_copy_trainer(encode, comparator, *, blocks, count, candidates):
+def build_copy_trainer(
+    encode: keras.Model, comparator: Comparator, *, blocks: int, count: int, candidates: int
+) -> keras.Model:
     """Makes the model that `fit` sees: `real`, `generated` (blocks, count, ...) -> both outputs."""
     shape = (count, *encode.input.shape[1:])
     inputs = {name: keras.Input(shape, blocks, name=name) for name in ("real", "generated")}
@@ -104,7 +119,7 @@ def build_copy_trainer(encode, comparator, *, blocks, count, candidates):
     return keras.Model(inputs, layer(inputs["real"], inputs["generated"]), name="copy_trainer")
 
 
-def contrast(wanted, logits):
+def contrast(wanted: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """InfoNCE both ways (van den Oord et al. 2018): the copy among all, the image among all.
 
     Args:
@@ -122,7 +137,7 @@ def contrast(wanted, logits):
     )
 
 
-def matched(wanted, logits):
+def matched(wanted: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of the true copy among the candidates, and of each pair being a copy or not.
 
     The first ranks the candidates of one image; the second makes the logits of different images
@@ -141,18 +156,18 @@ def matched(wanted, logits):
     return ops.mean(choice + each, axis=-1)
 
 
-def finds_copy(wanted, logits):
+def finds_copy(wanted: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Share of images whose true copy scores highest: a metric for `compile`."""
     found = ops.argmax(logits, axis=-1)
     return ops.mean(ops.cast(ops.equal(found, ops.cast(wanted, found.dtype)), "float32"))
 
 
-def schedule(steps, rate):
+def schedule(steps: int, rate: float) -> keras.optimizers.schedules.LearningRateSchedule:
     """Learning rate: it rises for 5 % of the steps, and one at least; a cosine to zero follows."""
     return warmed_cosine(steps, rate, max(WARMUP, 1.0 / steps))
 
 
-def compile_copy_trainer(trainer, recipe, jit_compile=False):
+def compile_copy_trainer(trainer: keras.Model, recipe: Recipe, jit_compile: bool = False) -> None:
     """AdamW on the sum of both losses."""
     optimizer = keras.optimizers.AdamW(
         schedule(recipe.steps, recipe.learning_rate), weight_decay=1e-4, global_clipnorm=1.0
@@ -167,6 +182,6 @@ def compile_copy_trainer(trainer, recipe, jit_compile=False):
     trainer.optimizer.build(trainer.trainable_variables)
 
 
-def float_inputs(images):
+def float_inputs(images: tf.Tensor) -> tf.Tensor:
     """Gray `(N, S, S)` in [0, 1] -> what an encoder takes, `(N, S, S, 3)` in [0, 255]."""
     return tf.tile(255.0 * tf.cast(images, tf.float32)[..., None], (1, 1, 1, 3))

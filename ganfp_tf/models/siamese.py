@@ -1,5 +1,8 @@
 """Encoder, comparator, and the Siamese network they make together (design: two models, not one)."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,7 +14,14 @@ from ganfp_tf.models.standardize import Standardize
 DOMAINS = ("real", "generated")
 
 
-def build_encoder(backbone, *, cross_attention, width, positions=False, domain_norm=False):
+def build_encoder(
+    backbone: keras.Model,
+    *,
+    cross_attention: bool,
+    width: int,
+    positions: bool = False,
+    domain_norm: bool = False,
+) -> tuple[keras.Model, keras.Model]:
     """Makes image -> tokens: the backbone and what all images share behind it.
 
     Args:
@@ -50,7 +60,7 @@ def build_encoder(backbone, *, cross_attention, width, positions=False, domain_n
     return encoder, head
 
 
-def standardize_signals(comparator, batches):
+def standardize_signals(comparator: Comparator, batches: Iterable[dict[str, np.ndarray]]) -> None:
     """Sets the comparator's scale from its similarity signals on pairs of training images.
 
     Args:
@@ -62,7 +72,7 @@ def standardize_signals(comparator, batches):
     comparator.set_scale(found.mean(axis=0), found.std(axis=0))
 
 
-def build_siamese(encoder, comparator):
+def build_siamese(encoder: keras.Model, comparator: Comparator) -> keras.Model:
     """Makes (image, image) -> logit: the same encoder object called twice, then the comparator."""
     shape = encoder.input.shape[1:]
     real = keras.Input(shape, name="real")
@@ -87,15 +97,19 @@ class AllPairs(keras.layers.Layer):
     Output: logits `(blocks, R, G)`.
     """
 
-    def __init__(self, encode, compare, **kwargs):
+    def __init__(self, encode: keras.Model, compare: Comparator, **kwargs: Any):
         super().__init__(**kwargs)
         self.encode = encode
         self.compare = compare
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights."""
         self.built = True
 
-    def call(self, real, generated, training=None):
+    def call(
+        self, real: tf.Tensor, generated: tf.Tensor, training: bool | None = None
+    ) -> tf.Tensor:
+        """The layer's output."""
         a = self._encode(real, training)  # (B, R, T, D)
         b = self._encode(generated, training)  # (B, G, T, D)
         blocks, n_real = ops.shape(a)[:2]
@@ -114,17 +128,19 @@ class AllPairs(keras.layers.Layer):
         real = self.compare.project(ops.reshape(a, (-1, *shape)), "real")
         generated = self.compare.project(ops.reshape(b, (-1, *shape)), "generated")
         real, generated = tuple(each(real, 2)), tuple(each(generated, 1))
-        return ops.reshape(self.compare.score(real, generated, training=training), pairs)
+        return ops.reshape(self.compare.score(real, generated, training=bool(training)), pairs)
 
     def _encode(self, images, training):
         shape = ops.shape(images)
         tokens = self.encode(ops.reshape(images, (-1, *shape[2:])), training=training)
         return ops.reshape(tokens, (shape[0], shape[1], *tokens.shape[1:]))
 
-    def compute_output_shape(self, real_shape, generated_shape):
+    def compute_output_shape(self, real_shape: tuple, generated_shape: tuple) -> tuple:
+        """The shape of the output."""
         return (real_shape[0], real_shape[1], generated_shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {
             **super().get_config(),
             "encode": keras.saving.serialize_keras_object(self.encode),
@@ -132,14 +148,15 @@ class AllPairs(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "AllPairs":
+        """Makes the layer from `get_config`."""
         for name in ("encode", "compare"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         config["compare"] = Comparator.of(config["compare"])
         return cls(**config)
 
 
-def build_trainer(encode, comparator):
+def build_trainer(encode: keras.Model, comparator: Comparator) -> keras.Model:
     """Makes the model that `fit` sees: `real` (B, R, ...), `generated` (B, G, ...) -> (B, R, G)."""
     shape = encode.input.shape[1:]
     real = keras.Input((None, *shape), name="real")
@@ -148,7 +165,7 @@ def build_trainer(encode, comparator):
     return keras.Model({"real": real, "generated": generated}, logits, name="trainer")
 
 
-def compiled(model):
+def compiled(model: keras.Model) -> Callable[[Any], np.ndarray]:
     """Makes a graph of `model` for inference; NumPy or tensors in, NumPy out.
 
     `predict_on_batch` would run a batch once on every device of a strategy and hand back its rows

@@ -33,7 +33,7 @@ class Recall:
     high: float = 1.0
     images: int = 0
 
-    def sentence(self):
+    def sentence(self) -> str:
         """What to tell people."""
         if not self.images:
             return f"candidates: the {self.k} nearest of {self.generated} images, exact search"
@@ -64,11 +64,12 @@ class Vectors:
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def exact(real, generated, k, limit):
+def exact(real: Vectors, generated: Vectors, k: int, limit: int) -> np.ndarray:
     """The `k` nearest by cosine; equal ones in the order of the images.
 
     Args:
-        real, generated: `Vectors`.
+        real: Of the real images.
+        generated: Of the generated images.
         k: neighbours; all where there are fewer.
         limit: bytes that vectors and cosines may take.
 
@@ -93,7 +94,9 @@ def exact(real, generated, k, limit):
     return out
 
 
-def candidates(real, generated, k, limit, *, seed, exact_up_to=EXACT):
+def candidates(
+    real: Vectors, generated: Vectors, k: int, limit: int, *, seed: int, exact_up_to: int = EXACT
+) -> tuple[np.ndarray, Recall]:
     """The `k` nearest by cosine, approximately where there are more than `exact_up_to`.
 
     Vectors are reduced to their leading principal components and put into about 4 sqrt(m) cells
@@ -102,7 +105,8 @@ def candidates(real, generated, k, limit, *, seed, exact_up_to=EXACT):
     cosine.
 
     Args:
-        real, generated: `Vectors`.
+        real: Of the real images.
+        generated: Of the generated images.
         k: neighbours; all where there are fewer.
         limit: bytes that the index and blocks of vectors may take.
         seed: of what the index is learned from and of the images that measure the recall.

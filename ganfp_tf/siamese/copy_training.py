@@ -16,13 +16,22 @@ from ganfp_tf.models.checkpoint import Checkpoint, training_state_of
 from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.copy_trainer import build_copy_trainer, compile_copy_trainer, float_inputs
 from ganfp_tf.models.siamese import build_encoder, compiled, standardize_signals
-from ganfp_tf.siamese.networks import Networks
+from ganfp_tf.siamese.networks import Networks, Scoring
 
 EPOCH = 100  # steps between two checkpoints
 LOOKED_AT = 512  # images that set the networks' fixed scales
 
 
-def build(backbone, *, cross_attention, width, heads, similarity="both", hidden=64, dropout=0.0):
+def build(
+    backbone: keras.Model,
+    *,
+    cross_attention: bool,
+    width: int,
+    heads: int,
+    similarity: str = "both",
+    hidden: int = 64,
+    dropout: float = 0.0,
+) -> Networks:
     """Makes the untrained `siamese.Networks`. Tokens keep their positions, whatever is compared."""
     encoder, head = build_encoder(backbone, cross_attention=True, width=width)
     comparator = build_comparator(
@@ -37,8 +46,17 @@ def build(backbone, *, cross_attention, width, heads, similarity="both", hidden=
 
 
 def train(
-    networks, backbone, real, generated, groups, recipe, *, folder=None, jit_compile=False, title=""
-):
+    networks: Networks,
+    backbone: keras.Model,
+    real: np.ndarray,
+    generated: np.ndarray,
+    groups: np.ndarray,
+    recipe: Recipe,
+    *,
+    folder: pathlib.Path | None = None,
+    jit_compile: bool = False,
+    title: str = "",
+) -> pd.DataFrame:
     """Teaches `networks` which image is a copy of which; their weights change in place.
 
     Args:
@@ -111,7 +129,7 @@ def _standardize(networks, backbone, real, generated, recipe):
     standardize_signals(networks.comparator, [{"real": left, "generated": right}])
 
 
-def encode(networks, images, batch=256):
+def encode(networks: Scoring, images: np.ndarray, batch: int = 256) -> np.ndarray:
     """Gray `(N, S, S)` in [0, 1] -> tokens `(N, T, D)` float32."""
     starts = range(0, len(images), batch)
     parts = [networks.encode(float_inputs(images[i : i + batch])) for i in starts]

@@ -164,7 +164,8 @@ def partners(
 
     Args:
         images: the images.
-        real, generated: row numbers.
+        real: Row numbers of the real images.
+        generated: Row numbers of the generated images.
         centres: `(mean of real, mean of generated)` pooled features of the training images: each
             domain is centred on its own, or the generator's look alone would rule the cosine.
         seed: of the random partners.

@@ -1,21 +1,34 @@
 """Logits of any number of pairs in bounded memory; each image is read and projected once."""
 
+from collections.abc import Callable
+
 import numpy as np
+
+from ganfp_tf.models.pair_engine import PairEngine, Prepared
 
 BATCH = 64  # images whose tokens are held beside what was prepared
 
 
-def pair_logits(engine, real, generated, left, right, limit):
+def pair_logits(
+    engine: PairEngine,
+    real: Callable[[np.ndarray], np.ndarray],
+    generated: Callable[[np.ndarray], np.ndarray],
+    left: np.ndarray,
+    right: np.ndarray,
+    limit: int,
+) -> np.ndarray:
     """Logits of the pairs (left[i], right[i]), in blocks of images that fit into memory.
 
-    N real and M generated images are N + M readings where one side fits into a quarter of `limit`,
-    and N + M * ceil(N / n) where it does not, n being the real images that fit.
+    N real and M generated images are N + M readings if one side fits into a quarter of `limit`,
+    and N + M * ceil(N / n) if not, n being the real images that fit.
 
     Args:
-        engine: `pairwise.PairEngine`.
-        real, generated: functions from row numbers `(n,)` to tokens `(n, T, D)`.
-        left, right: `(P,)` int, rows of either.
-        limit: bytes that prepared images may take.
+        engine: What scores the pairs.
+        real: Function from row numbers `(n,)` to tokens `(n, T, D)` of real images.
+        generated: The same of generated images.
+        left: `(P,)` int, rows of real images.
+        right: `(P,)` int, rows of generated images.
+        limit: Bytes that prepared images may take.
 
     Returns:
         `(P,)` float32.
@@ -32,10 +45,10 @@ def pair_logits(engine, real, generated, left, right, limit):
     order = np.lexsort((at_left, block_of[1], block_of[0]))
     key = np.stack([block_of[0][order], block_of[1][order]])
     ends = np.flatnonzero(np.any(np.diff(key, axis=1) != 0, axis=0)) + 1
-    held = {}
+    held: dict[str, tuple[int, Prepared]] = {}
 
     def prepared(domain, rows, block, tokens):
-        if held.get(domain, (None,))[0] != block:
+        if domain not in held or held[domain][0] != block:
             held.pop(domain, None)  # Before the next is made: two would be over the limit.
             chosen = rows[block * most : (block + 1) * most]
             held[domain] = (block, _prepare(engine, domain, chosen, tokens))

@@ -1,6 +1,9 @@
 """Pixel scalings, and the small builders on top of keras.applications."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from ganfp_tf.models.weights.keras_files import IMAGENET_DEVIATION, IMAGENET_MEAN
 
@@ -12,22 +15,25 @@ class CaffeScaling(keras.layers.Layer):
     Input and output: (batch, height, width, 3).
     """
 
-    def call(self, pixels):
+    def call(self, pixels: tf.Tensor) -> tf.Tensor:
+        """The layer's output."""
         mean_bgr = keras.ops.convert_to_tensor([103.939, 116.779, 123.68], pixels.dtype)
         return keras.ops.flip(pixels, axis=-1) - mean_bgr
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        """The shape of the output."""
         return input_shape
 
 
 # Scaling is done in float32 under every policy: half precision would round the pixels.
 
 
-def caffe_scaling():
+def caffe_scaling() -> list[keras.layers.Layer]:
+    """Scaling as Caffe's models expect it."""
     return [CaffeScaling(dtype="float32", name="scaling")]
 
 
-def imagenet_scaling():
+def imagenet_scaling() -> list[keras.layers.Layer]:
     """(x / 255 - mean) / deviation with ImageNet's mean and deviation of each channel."""
     return [
         keras.layers.Rescaling(
@@ -42,23 +48,23 @@ def imagenet_scaling():
     ]
 
 
-def lite_scaling():
+def lite_scaling() -> list[keras.layers.Layer]:
     """(x - 127) / 128."""
     return [keras.layers.Rescaling(1 / 128, offset=-127 / 128, dtype="float32", name="scaling")]
 
 
-def symmetric_scaling():
-    """x / 127.5 - 1."""
+def symmetric_scaling() -> list[keras.layers.Layer]:
+    """Scaling by x / 127.5 - 1."""
     return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="scaling")]
 
 
-def at_stages(network, stages):
+def at_stages(network: keras.Model, stages: tuple[str, ...]) -> keras.Model:
     """Model "network" over the network's layers: its input -> list of its outputs at `stages`."""
     outputs = [network.get_layer(stage).output for stage in stages]
     return keras.Model(network.input, outputs, name="network")
 
 
-def build_tiny(image_size):
+def build_tiny(image_size: int) -> keras.Model:
     """Three strided convolutions, for tests: (B, S, S, 3) -> (B, S/8, S/8, 32)."""
     x = inputs = keras.Input((image_size, image_size, 3))
     for number, filters in enumerate((16, 24, 32), start=1):
@@ -70,17 +76,17 @@ def build_tiny(image_size):
     return keras.Model(inputs, x, name="network")
 
 
-def build_resnet50(image_size):
+def build_resnet50(image_size: int) -> keras.Model:
     """ResNet50 (He et al., 2016), (B, S, S, 3) in Caffe's scaling -> (B, S/32, S/32, 2048)."""
     return _application(keras.applications.ResNet50, image_size)
 
 
-def build_densenet121(image_size):
+def build_densenet121(image_size: int) -> keras.Model:
     """DenseNet-121 (Huang et al., 2017), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1024)."""
     return _application(keras.applications.DenseNet121, image_size)
 
 
-def build_efficientnetv2b0(image_size):
+def build_efficientnetv2b0(image_size: int) -> keras.Model:
     """EfficientNetV2-B0 (Tan and Le, 2021), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1280).
 
     Keras's own network scales in front of the stem; here `imagenet_scaling` does.
@@ -97,7 +103,7 @@ def _application(constructor, image_size, **options):
     return keras.Model(network.input, network.output, name="network")
 
 
-def build_efficientnetb2(image_size):
+def build_efficientnetb2(image_size: int) -> keras.Model:
     """EfficientNetB2 (Tan and Le, 2019), ImageNet-scaled (B, S, S, 3) -> (B, S/32, S/32, 1408).
 
     Keras's network begins with its own Rescaling and Normalization; they are cut off, so that

@@ -11,7 +11,7 @@ CHANNELS = 32
 WIDTH = 32
 
 
-def build_network(size):
+def build_network(size: int) -> keras.Model:
     """Makes scaled pixels (B, S, S, 3) -> features (B, S', S', 32); S' is 8 for S = 32, 64, 96, ...
 
     Args:

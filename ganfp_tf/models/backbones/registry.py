@@ -1,6 +1,7 @@
 """The registry of encoders: name -> network without top, its width and its own pixel scaling."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 
 import keras
@@ -49,7 +50,7 @@ class Backbone:
     without an EfficientNet's widening top. The second one's positions are the tokens'."""
     imagenet: Callable[[keras.Model], str] | None = None
     """Puts ImageNet weights into the network and returns their source; None: nobody has any."""
-    load_file: Callable[[keras.Model, str], None] | None = None
+    load_file: Callable[[keras.Model, pathlib.Path | str], None] | None = None
     """Puts a Keras file's weights into the network; None: `weight_files` does, layer by layer."""
     parts: Callable[[keras.Model], list[keras.layers.Layer]] = lambda network: network.layers
     """Network -> the layers that `last_stage` speaks of."""

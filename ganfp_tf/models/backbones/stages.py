@@ -1,7 +1,10 @@
 """Feature maps of several depths of a network, put together (--features=multi)."""
 
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 
@@ -23,14 +26,16 @@ class MergeStages(keras.layers.Layer):
     Output: `(batch, side, side, sum of channels)`, the maps' channels in the inputs' order.
     """
 
-    def __init__(self, side, **kwargs):
+    def __init__(self, side: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.side = side
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights."""
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tf.Tensor:
+        """The layer's output."""
         # float32: squares of long vectors would overflow in half precision.
         maps = [self._scaled(ops.cast(features, "float32")) for features in inputs]
         return ops.cast(ops.concatenate(maps, axis=-1), self.compute_dtype)
@@ -43,15 +48,17 @@ class MergeStages(keras.layers.Layer):
         mean = ops.mean(lengths, axis=(1, 2), keepdims=True)
         return features * ops.rsqrt(ops.maximum(mean, 1e-20))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        """The shape of the output."""
         channels = sum(shape[-1] for shape in input_shape)
         return (input_shape[0][0], self.side, self.side, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {**super().get_config(), "side": self.side}
 
 
-def regrid(found, wanted):
+def regrid(found: int, wanted: int) -> np.ndarray:
     """The matrix (wanted, found) float32 that brings a line of positions to another number.
 
     Fewer are means over the area of each new position, more are interpolated linearly between the

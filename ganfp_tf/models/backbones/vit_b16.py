@@ -4,9 +4,11 @@ import collections
 import hashlib
 import pathlib
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.weights.keras_files import read_entries
@@ -23,7 +25,7 @@ PATCH = 16
 WIDTH = 768
 
 
-def build_network(image_size):
+def build_network(image_size: int) -> keras.Model:
     """ViT-B/16 without its head, with random weights.
 
     Args:
@@ -82,10 +84,12 @@ class TransformerStages(keras.layers.Layer):
         self.transformer = transformer
         self.stages = list(stages)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights."""
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """The layer's output."""
         encoder = self.transformer.get_layer("vit_encoder")
         x = self.transformer.get_layer("vit_patching_and_embedding")(images)
         x = encoder.dropout(x)
@@ -98,28 +102,31 @@ class TransformerStages(keras.layers.Layer):
             keras.ops.reshape(found[stage][:, 1:], (-1, side, side, width)) for stage in self.stages
         ]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> list[tuple]:
+        """The shape of the output."""
         side, width = input_shape[1] // PATCH, self.transformer.output.shape[-1]
         return [(input_shape[0], side, side, width) for _ in self.stages]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         transformer = keras.saving.serialize_keras_object(self.transformer)
         return {**super().get_config(), "transformer": transformer, "stages": self.stages}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "TransformerStages":
+        """Makes the layer from `get_config`."""
         transformer = keras.saving.deserialize_keras_object(config.pop("transformer"))
         return cls(transformer, **config)
 
 
-def at_stages(network, stages):
+def at_stages(network: keras.Model, stages: tuple[str, ...]) -> keras.Model:
     """Model "network" over the network's transformer: its input -> list of tokens at `stages`."""
     inputs = keras.Input(network.input.shape[1:])
     layer = TransformerStages(network.get_layer("vit"), stages, name="stages")
     return keras.Model(inputs, layer(inputs), name="network")
 
 
-def parts(network):
+def parts(network: keras.Model) -> list[keras.layers.Layer]:
     """The layers that fine-tuning tells apart: the embedding, the encoder's blocks and its norm.
 
     Args:
@@ -142,7 +149,7 @@ def parts(network):
     ]
 
 
-def load_file(network, path):
+def load_file(network: keras.Model, path: pathlib.Path | str) -> None:
     """Puts a file's weights into the network of `build_network`.
 
     By Keras's own loader, because the names of the layers inside a transformer block repeat.
@@ -196,7 +203,7 @@ GRID = 14  # patches a side of the published ViT-B/16, which saw images of 224 p
 HEADS = 12
 
 
-def vit_b16_places(network):
+def vit_b16_places(network: keras.Model) -> list[Place]:
     """The places of timm's vit_base_patch16_224.
 
     Args:
@@ -225,7 +232,7 @@ def vit_b16_places(network):
     return [*places, *norm_places("norm", norm), *head_places("head", width)]
 
 
-def resample_positions(positions, side):
+def resample_positions(positions: np.ndarray, side: int) -> np.ndarray:
     """A square grid of position embeddings for another size of image; class token kept.
 
     Bicubic with antialiasing, as timm's `resample_abs_pos_embed` has it from torch: Keys' kernel

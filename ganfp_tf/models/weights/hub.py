@@ -21,7 +21,7 @@ class HubFile:
     repository: str
     name: str
 
-    def find(self):
+    def find(self) -> pathlib.Path:
         """The path of the file in the hub's cache, downloaded where it is not there yet.
 
         Raises:
@@ -55,7 +55,7 @@ class HubFile:
             ) from None
 
 
-def is_reachable(url, seconds=ONLINE_SECONDS):
+def is_reachable(url: str, seconds: float = ONLINE_SECONDS) -> bool:
     """Does a HEAD request to `url` succeed? Answers within `seconds`, proxies included.
 
     In a thread, because looking up a host's name knows no timeout.

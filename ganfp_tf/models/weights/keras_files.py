@@ -10,8 +10,10 @@ import io
 import pathlib
 import re
 import zipfile
+from collections.abc import Iterable
 
 import h5py
+import keras
 import numpy as np
 
 from ganfp_tf.errors import UserError
@@ -32,7 +34,7 @@ class Entry:
     arrays: tuple
 
 
-def read_entries(path):
+def read_entries(path: pathlib.Path | str) -> list[Entry]:
     """Reads a Keras `.h5`, `.weights.h5` or `.keras` file.
 
     Args:
@@ -50,7 +52,7 @@ def read_entries(path):
             f"No such weight file: {path}. --weights takes auto, imagenet, none or the path of a "
             "Keras .h5, .weights.h5 or .keras file or of a timm .safetensors file."
         )
-    source = path
+    source: pathlib.Path | io.BytesIO = path
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -147,7 +149,7 @@ def _array(dataset):
     return array
 
 
-def assign(network, entries, source):
+def assign(network: keras.Model, entries: list[Entry], source: str) -> str:
     """Puts a file's weights into `network`; either all of them or, on any mismatch, none.
 
     Args:
@@ -227,7 +229,7 @@ def _slots(network):
     return slots
 
 
-def some_names(names):
+def some_names(names: Iterable[str]) -> str:
     """The first three names and how many more there are, for messages; "none" where none is."""
     names = sorted(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "") or "none"

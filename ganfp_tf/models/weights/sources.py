@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -32,10 +33,11 @@ class PublishedFile:
     md5: str
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """The file's name."""
         return self.url.rsplit("/", 1)[1]
 
-    def load(self, network):
+    def load(self, network: keras.Model) -> str:
         """Puts the file into `network`, from Keras's cache or the hub; says where it came from.
 
         Raises:
@@ -78,7 +80,14 @@ class PublishedFile:
             ) from None
 
 
-def load_weights(network, name, weights, *, imagenet, seed):
+def load_weights(
+    network: keras.Model,
+    name: str,
+    weights: str,
+    *,
+    imagenet: Callable[[keras.Model], str] | None,
+    seed: int,
+) -> tuple[str, bool, str]:
     """Fills a backbone's network as `--weights` says.
 
     Args:
@@ -133,7 +142,7 @@ def _random_warning(name, reason):
     )
 
 
-def weights_digest(model):
+def weights_digest(model: keras.Model) -> str:
     """SHA-256 over names, shapes and numbers of all weights, moving statistics included.
 
     Args:

@@ -25,7 +25,7 @@ class TimmWeights:
     model: str  # as timm names it, tag included; its repository at the hub is timm/<model>
     places: Callable[[keras.Model], list[Place]]
 
-    def load(self, network):
+    def load(self, network: keras.Model) -> str:
         """Puts the published weights into `network`; says where they came from.
 
         Raises:
@@ -35,7 +35,7 @@ class TimmWeights:
         self.load_file(network, file.find())
         return f"imagenet ({file.repository})"
 
-    def load_file(self, network, path):
+    def load_file(self, network: keras.Model, path: pathlib.Path) -> None:
         """Puts the tensors of a file into `network`; all of them or, after an error, none.
 
         Args:
@@ -56,7 +56,7 @@ class TimmWeights:
                     variable.assign(array)
 
 
-def is_safetensors(path):
+def is_safetensors(path: pathlib.Path) -> bool:
     """Is there such a file, and is it safetensors by its name or its first bytes?"""
     path = pathlib.Path(path)
     if not path.is_file():
@@ -70,7 +70,7 @@ def is_safetensors(path):
     return len(start) == 9 and 2 <= header <= LARGEST_HEADER and start[8:] == b"{"
 
 
-def read_tensors(path, places, model):
+def read_tensors(path: pathlib.Path, places: list[Place], model: str) -> dict[str, np.ndarray]:
     """Reads the tensors of a file that have variables to go to, and checks them.
 
     Args:

@@ -12,6 +12,7 @@ import math
 import pathlib
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _rebuild_tensor(storage, offset, size, stride, *_):
 class _Unpickler(pickle.Unpickler):
     """Admits what a plain state dict needs; a pickle that names anything else is refused."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -63,14 +64,14 @@ class _Unpickler(pickle.Unpickler):
             "run any code. Only plain tensors are read"
         )
 
-    def persistent_load(self, pid):
+    def persistent_load(self, pid: Any) -> tuple[str, np.dtype]:
         kind, dtype, key, _location, _count, view = pid
         if kind != "storage" or not isinstance(dtype, np.dtype) or view is not None:
             raise UserError(f"it refers to {kind!r}, where only whole storages are read")
         return str(key), dtype
 
 
-def read_state_dict(path):
+def read_state_dict(path: pathlib.Path | str) -> dict[str, np.ndarray]:
     """Reads an old-form `.pth` file.
 
     Args:
