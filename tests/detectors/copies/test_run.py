@@ -29,7 +29,7 @@ class Tokens:
 
     frame: pd.DataFrame
     values: np.ndarray
-    config: Config = CONFIG
+    settings: Config = CONFIG
 
     def tokens(self, networks, rows):
         return self.values[rows]
