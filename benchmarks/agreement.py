@@ -44,7 +44,8 @@ def main():
     real = material.rows(paths, "real")[: asked.real]
     generated = material.rows(paths, "generated")[: asked.generated]
     table = np.broadcast_to(generated, (len(real), len(generated)))
-    stored = networks.pair_logits(networks.load(run / "splits" / "main"), material, real, table)
+    trained = networks.load(run / "splits" / "main").networks
+    stored = networks.pair_logits(trained, material, real, table)
     images = [
         np.stack(list(material.images(rows).as_numpy_iterator())) for rows in (real, generated)
     ]

@@ -166,7 +166,7 @@ def made(asked, run):
         Config.from_json(run / "config.json").to_dict() | {"partners": asked.made}
     )
     scorer = trained.Scorers(run, config).of("main")
-    tokens, channels = scorer.scorer.entry.input.shape[1:]
+    tokens, channels = scorer.networks.entry.input.shape[1:]
     key = {"backbone": "made", "dtype": "float16", "tokens": tokens, "channels": channels}
     store = embeddings.open_store(asked.work / f"made_store-{tokens}-{channels}", key)
     digests = [f"{i:064d}" for i in range(asked.real + asked.made)]

@@ -10,17 +10,17 @@ from ganfp_tf.detectors import trained
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import encoded_images
-from ganfp_tf.siamese.networks import Scoring
+from ganfp_tf.siamese.networks import SiameseNetworks
 
 _LOCK = threading.Lock()
 
 
 def detector(job: Job) -> Any:
-    """The trained detector: `trained.PairScorer` or `copies.run.CopyScorer`."""
+    """The trained detector: `networks.PairScorer` or `copies.run.CopyScorer`."""
     return _once(_detector, job)
 
 
-def networks(job: Job) -> Scoring:
+def networks(job: Job) -> SiameseNetworks:
     """The networks that encode images and compare their tokens."""
     return _networks(job, detector(job))
 
@@ -41,7 +41,7 @@ def forget() -> None:
 
 
 def _networks(job, found):
-    return found.network.networks if job.copies else found.scorer
+    return found.network.networks if job.copies else found.networks
 
 
 def _once(load, job):

@@ -45,7 +45,7 @@ def predict(
         config: the run's Config.
         run: the run folder.
         frame: rows of a Catalog, real and generated.
-        detector: `trained.PairScorer` or `copies.run.CopyScorer` of the run.
+        detector: `networks.PairScorer` or `copies.run.CopyScorer` of the run.
         runner: what `open_runner` returns.
 
     Returns:

@@ -58,7 +58,7 @@ def nearest(far: np.ndarray, place: np.ndarray, k: int) -> Found:
 
 def cosine(job: Job, number: int) -> Callable[[int], np.ndarray]:
     """The function query -> minus the cosines of its real images with a generated shard."""
-    centres = models.detector(job).scorer.centres
+    centres = models.detector(job).centres
 
     def unit(kind, shard, centre):
         (pooled,) = job.tokens(kind).read(shard, "pooled")

@@ -103,8 +103,8 @@ def _encode(frame, backbone, report, config, team):
 def _train_copies(config, material, splits, folder, backbone, clock):
     """One network for all splits: no label is looked at; then each split's own decision."""
     with clock.lap("training"):
-        networks, history = copy_run.fit(config, backbone, material, folder / "copies")
-        siamese.save_models(networks, folder / "copies")
+        networks, history = copy_run.fit(backbone, material, folder / "copies")
+        siamese.save_networks(networks, folder / "copies")
         with files.atomic_path(folder / "model.keras") as temporary:
             networks.siamese().save(temporary)
         files.write_json(folder / "model.json", _parameters(networks))

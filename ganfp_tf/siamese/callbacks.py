@@ -9,14 +9,18 @@ from ganfp_tf.models.callbacks import Progress, StopOnNonFinite
 from ganfp_tf.siamese.checkpoint import RunState
 from ganfp_tf.siamese.distribution import ALONE, Team
 from ganfp_tf.siamese.encoded_images import Centres, EncodedImages, partners
-from ganfp_tf.siamese.networks import Networks, image_scores, pair_logits
+from ganfp_tf.siamese.networks import SiameseNetworks, image_scores, pair_logits
 from ganfp_tf.statistics.metrics import auc
 
 METRICS = ("val_loss", "val_pair_auc", "val_image_auc")
 
 
 def validation(
-    networks: Networks, images: EncodedImages, rows: Any, centres: Centres, team: Team = ALONE
+    networks: SiameseNetworks,
+    images: EncodedImages,
+    rows: Any,
+    centres: Centres,
+    team: Team = ALONE,
 ) -> "Validation":
     """A `Validation` of the split's validation rows, with partners chosen as for scoring."""
     table = partners(
@@ -35,7 +39,7 @@ class Validation(keras.callbacks.Callback):
 
     def __init__(
         self,
-        networks: Networks,
+        networks: SiameseNetworks,
         images: EncodedImages,
         real: np.ndarray,
         partner_rows: np.ndarray,

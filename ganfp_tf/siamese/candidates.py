@@ -1,4 +1,4 @@
-"""The nearest generated images of each real one, in bounded memory; approximate where many."""
+"""The nearest generated images of each real one, in bounded memory; approximate if many."""
 
 import dataclasses
 
@@ -21,8 +21,8 @@ class Recall:
         generated: images searched.
         method: "exact", or what found them.
         value, low, high: mean share of the true k nearest that was found, over the real images
-            looked at, and its 95 % bootstrap interval over them; 1 where the search is exact.
-        images: real images looked at; 0 where the search is exact.
+            looked at, and its 95 % bootstrap interval over them; 1 if the search is exact.
+        images: real images looked at; 0 if the search is exact.
     """
 
     k: int
@@ -70,7 +70,7 @@ def exact(real: Vectors, generated: Vectors, k: int, limit: int) -> np.ndarray:
     Args:
         real: Of the real images.
         generated: Of the generated images.
-        k: neighbours; all where there are fewer.
+        k: neighbours; all if there are fewer.
         limit: bytes that vectors and cosines may take.
 
     Returns:
@@ -97,7 +97,7 @@ def exact(real: Vectors, generated: Vectors, k: int, limit: int) -> np.ndarray:
 def candidates(
     real: Vectors, generated: Vectors, k: int, limit: int, *, seed: int, exact_up_to: int = EXACT
 ) -> tuple[np.ndarray, Recall]:
-    """The `k` nearest by cosine, approximately where there are more than `exact_up_to`.
+    """The `k` nearest by cosine, approximately if there are more than `exact_up_to`.
 
     Vectors are reduced to their leading principal components and put into about 4 sqrt(m) cells
     (inverted file, Sivic and Zisserman 2003; faiss, Douze et al. 2024, arXiv 2401.08281). Of the
@@ -107,7 +107,7 @@ def candidates(
     Args:
         real: Of the real images.
         generated: Of the generated images.
-        k: neighbours; all where there are fewer.
+        k: neighbours; all if there are fewer.
         limit: bytes that the index and blocks of vectors may take.
         seed: of what the index is learned from and of the images that measure the recall.
         exact_up_to: generated images up to which the search is exact.
@@ -159,7 +159,7 @@ def _index(generated, limit, rng):
 
 
 def _ranked(vector, fetched, generated, k):
-    """The k nearest of what was fetched; where the cells held fewer, the first others follow."""
+    """The k nearest of what was fetched; if the cells held fewer, the first others follow."""
     places = np.unique(fetched[fetched >= 0])
     if len(places) < k:
         others = np.setdiff1d(np.arange(min(len(generated), 2 * k)), places)

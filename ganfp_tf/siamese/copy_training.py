@@ -16,7 +16,7 @@ from ganfp_tf.models.checkpoint import Checkpoint, training_state_of
 from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.copy_trainer import build_copy_trainer, compile_copy_trainer, float_inputs
 from ganfp_tf.models.siamese import build_encoder, compiled, standardize_signals
-from ganfp_tf.siamese.networks import Networks, Scoring
+from ganfp_tf.siamese.networks import SiameseNetworks
 
 EPOCH = 100  # steps between two checkpoints
 LOOKED_AT = 512  # images that set the networks' fixed scales
@@ -31,8 +31,8 @@ def build(
     similarity: str = "both",
     hidden: int = 64,
     dropout: float = 0.0,
-) -> Networks:
-    """Makes the untrained `siamese.Networks`. Tokens keep their positions, whatever is compared."""
+) -> SiameseNetworks:
+    """Makes the untrained `SiameseNetworks`. Tokens keep their positions, whatever is compared."""
     encoder, head = build_encoder(backbone, cross_attention=True, width=width)
     comparator = build_comparator(
         encoder.output.shape[1:],
@@ -42,11 +42,11 @@ def build(
         hidden=hidden,
         dropout=dropout,
     )
-    return Networks(encoder, head, comparator, frozen=False)
+    return SiameseNetworks(encoder, comparator, encoder, head)
 
 
 def train(
-    networks: Networks,
+    networks: SiameseNetworks,
     backbone: keras.Model,
     real: np.ndarray,
     generated: np.ndarray,
@@ -129,7 +129,7 @@ def _standardize(networks, backbone, real, generated, recipe):
     standardize_signals(networks.comparator, [{"real": left, "generated": right}])
 
 
-def encode(networks: Scoring, images: np.ndarray, batch: int = 256) -> np.ndarray:
+def encode(networks: SiameseNetworks, images: np.ndarray, batch: int = 256) -> np.ndarray:
     """Gray `(N, S, S)` in [0, 1] -> tokens `(N, T, D)` float32."""
     starts = range(0, len(images), batch)
     parts = [networks.encode(float_inputs(images[i : i + batch])) for i in starts]

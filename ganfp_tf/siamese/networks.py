@@ -32,11 +32,21 @@ SCALE_PAIRS = 128  # pairs a batch, in four batches, that set the scale of the s
 DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
-class Scoring:
-    """What untrained and read-back networks share: `entry` and `comparator`, called for scores."""
+@dataclasses.dataclass(frozen=True)
+class SiameseNetworks:
+    """The two networks of the detector.
 
-    entry: Any
-    comparator: Any
+    Attributes:
+        entry: What training's input passes: stored features or images -> tokens.
+        comparator: Tokens of two images -> logit.
+        encoder: Images -> tokens; None if the networks were read from files.
+        head: The encoder's part after the backbone; None if the networks were read from files.
+    """
+
+    entry: keras.Model
+    comparator: Comparator
+    encoder: keras.Model = None
+    head: keras.Model = None
 
     @functools.cached_property
     def encode(self) -> Callable[[Any], np.ndarray]:
@@ -48,27 +58,12 @@ class Scoring:
         """`PairEngine` of the comparator: many pairs of few images."""
         return PairEngine(self.comparator)
 
-
-@dataclasses.dataclass(frozen=True)
-class Networks(Scoring):
-    """Encoder and comparator. `entry` is what turns the training's input into tokens."""
-
-    encoder: keras.Model
-    head: keras.Model
-    comparator: keras.Model
-    frozen: bool
-
-    @property
-    def entry(self) -> keras.Model:
-        """The head (on stored features) if the backbone is frozen, else the whole encoder."""
-        return self.head if self.frozen else self.encoder
-
     def siamese(self) -> keras.Model:
         """The Siamese network on images, a functional model that ends in a logit."""
         return build_siamese(self.encoder, self.comparator)
 
 
-def build_networks(settings: ModelSettings, backbone: keras.Model, frozen: bool) -> Networks:
+def build_networks(settings: ModelSettings, backbone: keras.Model, frozen: bool) -> SiameseNetworks:
     """Makes the untrained networks on top of `backbone`, as the settings say.
 
     Args:
@@ -92,16 +87,16 @@ def build_networks(settings: ModelSettings, backbone: keras.Model, frozen: bool)
         dropout=settings.dropout,
         domain_norm=settings.domain_norm,
     )
-    return Networks(encoder, head, comparator, frozen)
+    return SiameseNetworks(head if frozen else encoder, comparator, encoder, head)
 
 
 def standardize(
-    networks: Networks, images: EncodedImages, rows: tuple[np.ndarray, np.ndarray], seed: int
+    networks: SiameseNetworks, images: EncodedImages, rows: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
     """Sets the networks' fixed scales from training images, before training.
 
     Args:
-        networks: untrained `Networks`.
+        networks: untrained `SiameseNetworks`.
         images: the images.
         rows: `(real, generated)` row numbers of the training images.
         seed: of the pairs looked at.
@@ -152,7 +147,7 @@ class Decision:
 
 
 def decide_on(
-    networks: Scoring,
+    networks: SiameseNetworks,
     images: EncodedImages,
     real: np.ndarray,
     generated: np.ndarray,
@@ -173,16 +168,18 @@ def decision_from(labels: np.ndarray, scores: np.ndarray) -> Decision:
     return Decision(threshold, fitted.slope, fitted.intercept, float(scores.mean()), len(scores))
 
 
-def save(networks: Scoring, folder: pathlib.Path, centres: Centres, decision: Decision) -> None:
+def save(
+    networks: SiameseNetworks, folder: pathlib.Path, centres: Centres, decision: Decision
+) -> None:
     """Writes what scoring needs: entry, comparator, the domains' centres and the decision."""
     folder = pathlib.Path(folder)
-    save_models(networks, folder)
+    save_networks(networks, folder)
     with files.atomic_path(folder / "centres.npz") as temporary:
         np.savez(temporary, real=centres[0], generated=centres[1])
     files.write_json(folder / "decision.json", dataclasses.asdict(decision))
 
 
-def save_models(networks: Scoring, folder: pathlib.Path) -> None:
+def save_networks(networks: SiameseNetworks, folder: pathlib.Path) -> None:
     """Writes entry.keras and comparator.keras."""
     for name, model in (("entry", networks.entry), ("comparator", networks.comparator)):
         with files.atomic_path(folder / f"{name}.keras") as temporary:
@@ -190,34 +187,37 @@ def save_models(networks: Scoring, folder: pathlib.Path) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Models(Scoring):
-    """Entry and comparator, read back."""
+class PairScorer:
+    """A trained detector: scores real images by the logits of their pairs.
 
-    entry: keras.Model
-    comparator: keras.Model
+    Attributes:
+        networks: The trained networks.
+        centres: Of the domains, which partners are searched with.
+        decision: What turns scores into answers.
+    """
 
-
-@dataclasses.dataclass(frozen=True)
-class Scorer(Models):
-    """A trained detector, read back: scores real images against generated ones."""
-
+    networks: SiameseNetworks
     centres: Centres
     decision: Decision
 
+    def partners_of(self, images: EncodedImages, split_generated: np.ndarray) -> np.ndarray:
+        """The generated rows that images of a split are scored against: those of the split."""
+        return split_generated
+
     def score(
         self, images: EncodedImages, real: np.ndarray, generated: np.ndarray, *, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores the rows `real` against partners out of the rows `generated`.
 
         Returns:
-            `(logits (len(real), K), partner rows (len(real), K))`; `image_scores` makes a score
-            for each real image of the logits.
+            `(scores (len(real),), logits (len(real), K), partner rows (len(real), K))`.
         """
-        table = partners(images, real, generated, self.centres, seed=seed)
-        return pair_logits(self, images, real, generated[table]), generated[table]
+        partner_rows = generated[partners(images, real, generated, self.centres, seed=seed)]
+        logits = pair_logits(self.networks, images, real, partner_rows)
+        return image_scores(logits), logits, partner_rows
 
 
-def load(folder: pathlib.Path) -> Scorer:
+def load(folder: pathlib.Path) -> PairScorer:
     """Reads what `save` wrote.
 
     Raises:
@@ -230,12 +230,11 @@ def load(folder: pathlib.Path) -> Scorer:
         decision = Decision(**files.read_json(folder / "decision.json"))
     except DAMAGE as error:
         raise unreadable(folder, error) from error
-    models = load_models(folder)
-    return Scorer(models.entry, models.comparator, centres, decision)
+    return PairScorer(load_networks(folder), centres, decision)
 
 
-def load_models(folder: pathlib.Path) -> Models:
-    """Reads what `save_models` wrote.
+def load_networks(folder: pathlib.Path) -> SiameseNetworks:
+    """Reads what `save_networks` wrote.
 
     Raises:
         UserError: If a file is missing or damaged.
@@ -246,7 +245,7 @@ def load_models(folder: pathlib.Path) -> Models:
         )
     except DAMAGE as error:
         raise unreadable(folder, error) from error
-    return Models(entry, Comparator.of(comparator))
+    return SiameseNetworks(entry, Comparator.of(comparator))
 
 
 def unreadable(folder: pathlib.Path, error: Exception) -> UserError:
@@ -271,7 +270,7 @@ def image_scores(logits: np.ndarray) -> np.ndarray:
 
 
 def pair_logits(
-    networks: Scoring, images: EncodedImages, real: np.ndarray, partner_rows: np.ndarray
+    networks: SiameseNetworks, images: EncodedImages, real: np.ndarray, partner_rows: np.ndarray
 ) -> np.ndarray:
     """Logits of pairs: row `real[i]` with each of `partner_rows[i]`; `(len(real), K)` float32.
 

@@ -18,7 +18,7 @@ from ganfp_tf.models.schedule import UNDECAYED, warmed_cosine
 from ganfp_tf.models.siamese import build_trainer
 from ganfp_tf.siamese import callbacks, checkpoint, distribution
 from ganfp_tf.siamese.encoded_images import Centres, EncodedImages, centres_of, neighbours
-from ganfp_tf.siamese.networks import Networks, decide_on, save, standardize
+from ganfp_tf.siamese.networks import SiameseNetworks, decide_on, save, standardize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Rows:
 
 
 def fit(
-    make_networks: Callable[[], Networks],
+    make_networks: Callable[[], SiameseNetworks],
     images: EncodedImages,
     rows: Rows,
     folder: pathlib.Path,
     make_callbacks: Callable[[callbacks.Validation], list[keras.callbacks.Callback]] | None = None,
-) -> tuple[Networks, list[dict[str, Any]]]:
+) -> tuple[SiameseNetworks, list[dict[str, Any]]]:
     """Trains on one split and writes the detector (`networks.save`) and history.csv into `folder`.
 
     Args:
-        make_networks: function () -> `Networks`, called in the strategy's scope.
+        make_networks: function () -> `SiameseNetworks`, called in the strategy's scope.
         images: The images.
         rows: `Rows` of the split.
         folder: where checkpoints and results of this split go; only the chief of several workers
@@ -55,7 +55,7 @@ def fit(
         make_callbacks: function (`callbacks.Validation`) -> further Keras callbacks of the chief.
 
     Returns:
-        `Networks` with the best weights (those of the last epoch on other workers than the
+        `SiameseNetworks` with the best weights (those of the last epoch on other workers than the
         chief), and the history: one dict an epoch.
     """
     settings = images.settings
@@ -129,7 +129,7 @@ class WorkersTrainer(keras.Model):
         return {name: tf.reshape(value, (1,)) for name, value in super().train_step(data).items()}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras would reduce a whole batch at once, which fails where it is not one tensor. Only its
+        # Keras would reduce a whole batch at once, which fails if it is not one tensor. Only its
         # shapes are looked at, and a device's own has the same.
         if iterator is not None:
             batch = next(next(iter(iterator))[2])
@@ -141,7 +141,7 @@ class WorkersTrainer(keras.Model):
 class _MeanFirst:
     """Of an optimiser: gradients become the mean over all devices before anything is done to them.
 
-    Keras clips each device's gradients on their own and sums them then: where they are clipped,
+    Keras clips each device's gradients on their own and sums them then: if they are clipped,
     two devices would make other steps than one. It also asks each device on its own whether loss
     scaling has overflowed, and only one of them might then take the step.
     """

@@ -29,7 +29,7 @@ class Subject:
         backbone: model `(batch, size, size, 3)` -> tokens.
         source: where its weights come from, in words.
         encode: the backbone as a graph, NumPy out.
-        networks: untrained `siamese.Networks`, standardised on the sample.
+        networks: untrained `siamese.SiameseNetworks`, standardised on the sample.
         material: the sample, stored.
     """
 
@@ -39,7 +39,7 @@ class Subject:
     backbone: object
     source: str
     encode: Callable
-    networks: siamese.Networks
+    networks: siamese.SiameseNetworks
     material: EncodedImages
 
     @property

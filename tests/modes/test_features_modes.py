@@ -67,8 +67,8 @@ def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
     material, _ = encoded_images.reopen_images(config, run)
     is_real = (material.frame["role"] == "real").to_numpy()
     rows = np.flatnonzero(is_real)[:6], np.flatnonzero(~is_real)[:6]
-    scorer = networks.load(run / "splits" / "main")
-    logits = networks.pair_logits(scorer, material, rows[0], rows[1][:, None])
+    detector = networks.load(run / "splits" / "main").networks
+    logits = networks.pair_logits(detector, material, rows[0], rows[1][:, None])
     images = {
         role: np.stack(
             [
@@ -88,7 +88,7 @@ def test_the_store_the_keras_file_and_the_saved_model_agree(trained):
     expected = 1.0 / (1.0 + np.exp(-logits.astype("float64")))
     np.testing.assert_allclose(served["probability"], expected, atol=1e-5)
     tokens = loaded.signatures["encode"](images=tf.constant(images["real"]))["tokens"]
-    np.testing.assert_allclose(tokens, material.tokens(scorer, rows[0]), atol=1e-4)
+    np.testing.assert_allclose(tokens, material.tokens(detector, rows[0]), atol=1e-4)
 
 
 def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
@@ -97,7 +97,7 @@ def test_each_domain_has_the_statistics_of_its_own_training_images(trained):
     material, _ = encoded_images.reopen_images(config, run)
     splits = pd.read_csv(run / "splits.csv")
     training = splits["path"][(splits["split_id"] == "main") & (splits["split"] == "train")]
-    entry = networks.load(run / "splits" / "main").entry
+    entry = networks.load(run / "splits" / "main").networks.entry
     head = entry.get_layer("head") if config.finetune != "none" else entry
     for domain in ("real", "generated"):
         features = material.view(material.rows(training, domain)).gather(

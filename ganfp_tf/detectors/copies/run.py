@@ -24,20 +24,21 @@ SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
 
 
-def fit(config, backbone, images, folder):
+def fit(backbone, images, folder):
     """Teaches a network on all images of `images`, or goes on where it was interrupted.
 
     Returns:
-        `(siamese.Networks, history as a DataFrame)`.
+        `(siamese.SiameseNetworks, history as a DataFrame)`.
     """
+    settings = images.settings
     networks = copy_training.build(
         backbone,
-        cross_attention=config.cross_attention,
-        width=config.width,
-        heads=config.heads,
-        similarity=config.similarity,
-        hidden=config.hidden,
-        dropout=config.dropout,
+        cross_attention=settings.cross_attention,
+        width=settings.width,
+        heads=settings.heads,
+        similarity=settings.similarity,
+        hidden=settings.hidden,
+        dropout=settings.dropout,
     )
     frame = images.frame
     real = frame[frame["role"] == "real"].drop_duplicates("digest").sort_values("digest")
@@ -48,9 +49,9 @@ def fit(config, backbone, images, folder):
         gray(images, real.index),
         gray(images, made.index),
         Pool.of(real, real).groups,
-        Recipe(**config.copy_recipe(config.drawing_seed)),
+        Recipe(**settings.copy_recipe(settings.drawing_seed)),
         folder=folder,
-        jit_compile=config.jit_compile,
+        jit_compile=settings.jit_compile,
         title="learning what a copy is",
     )
     return networks, history
@@ -196,7 +197,7 @@ class CopyScorer:
         return np.flatnonzero((images.frame["role"] == "generated").to_numpy())
 
     def score(self, images, real, generated, *, seed):
-        """As `scoring.PairScorer.score`."""
+        """As `networks.PairScorer.score`."""
         rows, logits, partner_rows = self.network.signals(images, real, generated, self.reference)
         return self.weights.of(rows), logits, partner_rows
 

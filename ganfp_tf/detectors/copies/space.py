@@ -94,7 +94,7 @@ class TrainedCopySpace:
     """A trained network's space: unit vectors, each domain centred apart.
 
     Attributes:
-        networks: `siamese.Networks`.
+        networks: `SiameseNetworks`.
         side: of the images, in pixels.
         key: names what it was trained on, and how.
     """
