@@ -81,12 +81,12 @@ def fit(
             lambda share: training_pairs(images, rows, centres, first_step, share)
         )
         watch = callbacks.validation(networks, images, rows, centres, team)
-        shown = [
-            callbacks.progress_bar(
+        shown: list[keras.callbacks.Callback] = []
+        if team.chief:
+            bar = callbacks.progress_bar(
                 settings.epochs, settings.steps_per_epoch, state.epoch, folder.name
-            ),
-            *(make_callbacks(watch) if make_callbacks else ()),
-        ]
+            )
+            shown = [bar, *(make_callbacks(watch) if make_callbacks else ())]
         trainer.fit(
             dataset,
             epochs=settings.epochs,
@@ -97,7 +97,7 @@ def fit(
             callbacks=[
                 callbacks.stop_on_non_finite(),
                 watch,
-                *(shown if team.chief else ()),
+                *shown,
                 callbacks.KeepBest(state, watch, settings.patience),
             ],
         )
