@@ -40,24 +40,19 @@ class Checkpoint:
         self.path, self.variables, self.bound = path, variables, bound or {}
         self.damaged, self.changed = damaged, changed
 
-    def restore(self, source: Any = None) -> dict[str, Any] | None:
+    def restore(self) -> dict[str, Any] | None:
         """Puts the saved values into the variables and returns the facts, or None without a file.
-
-        Args:
-            source: What to read instead of `path`: a path, or an open file.
 
         Raises:
             UserError: If the file is damaged, belongs to another model, or was begun otherwise.
         """
-        if source is None:
-            if self.path is None or not self.path.exists():
-                return None
-            source = self.path
-        facts = load(source, self.variables())
+        if self.path is None or not self.path.exists():
+            return None
+        facts = load(self.path, self.variables())
         if facts is None:
-            raise UserError(self.damaged.format(path=source))
+            raise UserError(self.damaged.format(path=self.path))
         if any(name not in facts or facts[name] != self.bound[name] for name in self.bound):
-            raise UserError(self.changed.format(path=source))
+            raise UserError(self.changed.format(path=self.path))
         return facts
 
     def save(self, **facts: Any) -> None:
@@ -90,7 +85,7 @@ def save(
         np.savez(handle, **arrays)
 
 
-def load(path: Any, variables: Sequence[keras.Variable]) -> dict[str, Any] | None:
+def load(path: pathlib.Path, variables: Sequence[keras.Variable]) -> dict[str, Any] | None:
     """Puts what `save` wrote back into the same variables; returns the facts, or None.
 
     Raises:

@@ -78,10 +78,9 @@ class RunState:
         Raises:
             UserError: If last.npz is damaged or belongs to another model.
         """
-        path = self.folder / "last.npz"
-        if not path.exists():
+        facts = self._last.restore()
+        if facts is None:
             return False
-        facts: Any = self._last.restore(path)
         self.history = facts["history"]
         self.best_epoch = facts["best_epoch"]
         self.finished = facts["finished"]
