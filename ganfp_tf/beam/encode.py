@@ -104,7 +104,7 @@ class Sample(beam.DoFn):
         """Reads the generated shards and writes the file."""
         job, shards = self.job, self.job.tokens("generated")
         size, chosen = job.size("generated"), job.sample
-        total, tokens = 0.0, []
+        total, tokens = np.zeros(()), []
         for number in range(shards.count):
             total = total + shards.read(number, "total")[0]
             rows = chosen[chosen // size == number] - number * size

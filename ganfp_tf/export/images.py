@@ -1,6 +1,8 @@
-"""The images of a run that an export to small devices looks at, to calibrate and to check."""
+"""The images of a run that calibrate and check an export to small devices."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,46 +32,58 @@ class Images:
     frame: pd.DataFrame
 
 
-def calibration_images(folder, config):
-    """Training images of the main split, drawn by the run's seed; no test image is among them."""
-    return _read(
-        folder, config, "train", lambda real, rng: _drawn(real, CALIBRATION, rng), CALIBRATION
-    )
+@dataclasses.dataclass(frozen=True)
+class RunImages:
+    """Draws images of a run's main split, and decodes them.
 
+    Attributes:
+        folder: the run folder.
+        size: S, in pixels.
+        reader: reads the files.
+        seed: the run's seed.
+    """
 
-def test_images(folder, config):
-    """Test images of the main split: real ones of both labels, and generated ones."""
+    folder: Path
+    size: int
+    reader: ImageReader
+    seed: int
 
-    def both(real, rng):
-        return pd.concat([_drawn(part, REAL_A_LABEL, rng) for _, part in real.groupby("label")])
+    def calibration(self) -> Images:
+        """Training images; no test image is among them."""
+        return self._read("train", lambda real, rng: _drawn(real, CALIBRATION, rng), CALIBRATION)
 
-    return _read(folder, config, "test", both, GENERATED)
+    def test(self) -> Images:
+        """Test images: real ones of both labels, and generated ones."""
 
+        def both(real, rng):
+            return pd.concat([_drawn(part, REAL_A_LABEL, rng) for _, part in real.groupby("label")])
 
-def _read(folder, config, part, choose_real, count):
-    frame = run_folder.read_images(folder)
-    split = split_of(run_folder.read_splits(folder), "main")
-    frame = frame[frame["path"].map(split) == part]
-    rng = np.random.default_rng(config.seed)
-    real = choose_real(frame[frame["role"] == "real"], rng)
-    generated = _drawn(frame[frame["role"] == "generated"], count, rng)
-    return Images(_decoded(real, config), _decoded(generated, config), real.reset_index(drop=True))
+        return self._read("test", both, GENERATED)
+
+    def _read(self, part: str, choose_real: Callable, count: int) -> Images:
+        frame = run_folder.read_images(self.folder)
+        split = split_of(run_folder.read_splits(self.folder), "main")
+        frame = frame[frame["path"].map(split) == part]
+        rng = np.random.default_rng(self.seed)
+        real = choose_real(frame[frame["role"] == "real"], rng)
+        generated = _drawn(frame[frame["role"] == "generated"], count, rng)
+        return Images(self._decode(real), self._decode(generated), real.reset_index(drop=True))
+
+    def _decode(self, frame: pd.DataFrame) -> np.ndarray:
+        for path, digest in zip(frame["path"], frame["digest"], strict=True):
+            try:
+                same = run_folder.digest_of(path) == digest
+            except OSError as error:
+                raise UserError(
+                    f"{path} cannot be read: {error.strerror}. Ranges and agreement are measured "
+                    "on the run's own images: bring them back, or take "
+                    "--export_format=savedmodel."
+                ) from error
+            if not same:
+                raise UserError(f"{path} has changed since the run was trained. Train anew.")
+        images = encode.image_dataset(frame, self.size, reader=self.reader)
+        return np.concatenate([batch.numpy() for batch in images.batch(BATCH)])
 
 
 def _drawn(frame, count, rng):
     return frame.iloc[np.sort(rng.permutation(len(frame))[:count])]
-
-
-def _decoded(frame, config):
-    for path, digest in zip(frame["path"], frame["digest"], strict=True):
-        try:
-            same = run_folder.digest_of(path) == digest
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read: {error.strerror}. Ranges and agreement are measured on "
-                "the run's own images: bring them back, or take --export_format=savedmodel."
-            ) from error
-        if not same:
-            raise UserError(f"{path} has changed since the run was trained. Train anew.")
-    images = encode.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
-    return np.concatenate([batch.numpy() for batch in images.batch(BATCH)])

@@ -3,6 +3,7 @@
 import collections
 import re
 import warnings
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ ARITHMETIC = ("float32", "int8", "int8 weights")
 MIXED = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 
 
-def in_float32(model):
+def in_float32(model: keras.Model) -> keras.Model:
     """The same network with all its arithmetic in float32: LiteRT has no bfloat16.
 
     A `.keras` file remembers the policy of each layer, whatever the process is set to.
@@ -28,26 +29,31 @@ def in_float32(model):
         model: a functional model.
 
     Returns:
-        `model` itself where it is in float32 throughout, else a copy with the same weights.
+        `model` itself if it is in float32 throughout, else a copy with the same weights.
     """
-    config = keras.saving.serialize_keras_object(model)
-    changed = _without_half(config)
-    if changed == config:
+    serialized = keras.saving.serialize_keras_object(model)
+    changed = _without_half(serialized)
+    if changed == serialized:
         return model
     copy = keras.saving.deserialize_keras_object(changed)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def _without_half(config):
-    if isinstance(config, dict):
-        return {key: _without_half(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_without_half(value) for value in config)
-    return "float32" if isinstance(config, str) and config in MIXED else config
+def _without_half(item):
+    if isinstance(item, dict):
+        return {key: _without_half(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return type(item)(_without_half(value) for value in item)
+    return "float32" if isinstance(item, str) and item in MIXED else item
 
 
-def convert(model, output, arithmetic="float32", samples=None):
+def convert(
+    model: keras.Model,
+    output: str,
+    arithmetic: str = "float32",
+    samples: Callable[[], Iterable[dict[str, np.ndarray]]] | None = None,
+) -> bytes:
     """Converts a network for one input at a time.
 
     The batch is fixed at 1: of unknown size, it would leave shapes in the graph to be computed on
@@ -57,7 +63,7 @@ def convert(model, output, arithmetic="float32", samples=None):
         model: functional model in float32 of one input or of a dict of inputs.
         output: name that its output gets.
         arithmetic: "float32"; "int8", weights and activations, in ranges seen in `samples`, float
-            where LiteRT has no such kernel; or "int8 weights": activations are stored as float32,
+            if LiteRT has no such kernel; or "int8 weights": activations are stored as float32,
             and an operation that meets such weights rounds them to 8 bits in their own range
             ("dynamic range quantization"). Inputs and outputs stay float32.
         samples: () -> iterable of dicts, name of an input -> array (1, ...), for "int8".
@@ -91,9 +97,9 @@ def convert(model, output, arithmetic="float32", samples=None):
 def _constant_graph(model, output):
     """Graph of `model` with its weights as constants: LiteRT would look for variables in vain.
 
-    They become so after tracing. Traced as constants, the deviations of `Standardize` would be
-    folded into the weights behind them, which 8 bits then hold badly (correlation of
-    EfficientNet-Lite0's tokens 0.91 in the place of 0.97).
+    They become so after tracing. Traced as constants, the standard deviations of `Standardize`
+    would be folded into the weights behind them, which 8 bits then represent badly (correlation of
+    EfficientNet-Lite0's tokens 0.91 instead of 0.97).
     """
 
     def call(**given):
@@ -106,7 +112,7 @@ def _constant_graph(model, output):
     return convert_variables_to_constants_v2(graph)
 
 
-def inputs_of(model):
+def inputs_of(model: keras.Model) -> dict[str, tuple]:
     """Dict name of an input -> shape of one `(1, ...)`."""
     tensors = model.input.values() if isinstance(model.input, dict) else [model.input]
     return {tensor.name: (1, *tensor.shape[1:]) for tensor in tensors}
@@ -129,8 +135,8 @@ def _why(model, error):
     )
 
 
-def interpreter_class():
-    """`(Interpreter, name of the package it is from)`, or `(None, "")` where there is none."""
+def interpreter_class() -> tuple[type | None, str]:
+    """`(Interpreter, name of the package it is from)`, or `(None, "")` if there is none."""
     try:
         from ai_edge_litert.interpreter import Interpreter
 
@@ -151,7 +157,7 @@ class LiteModel:
         UserError: there is no interpreter.
     """
 
-    def __init__(self, content, threads=1):
+    def __init__(self, content: bytes, threads: int = 1) -> None:
         interpreter, self.package = interpreter_class()
         if interpreter is None:
             raise UserError(f"a LiteRT model can only be run with an interpreter: {INSTALL}.")
@@ -159,11 +165,13 @@ class LiteModel:
         self._run = self._interpreter.get_signature_runner("serving_default")
         (self.output,) = self._run.get_output_details()
 
-    def one(self, **inputs):
+    def one(self, **inputs: np.ndarray) -> np.ndarray:
         """Arrays `(1, ...)` by name -> array `(1, ...)`."""
         return self._run(**inputs)[self.output]
 
-    def __call__(self, progress=lambda: None, **inputs):
+    def __call__(
+        self, progress: Callable[[], object] = lambda: None, **inputs: np.ndarray
+    ) -> np.ndarray:
         """Arrays `(n, ...)` by name -> array `(n, ...)`; `progress()` is called after each."""
         answers = []
         for number in range(len(next(iter(inputs.values())))):
@@ -172,7 +180,7 @@ class LiteModel:
             progress()
         return np.concatenate(answers)
 
-    def operations(self):
+    def operations(self) -> dict[str, int]:
         """How many operations compute in which numbers: dict of "int8", "int8 weights", "float32".
 
         Conversions between the two are left out, and so is what a delegate (XNNPACK) takes over:

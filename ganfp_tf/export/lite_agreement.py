@@ -1,10 +1,12 @@
-"""A run's detector on a phone or a small board: its models there, and how far they agree."""
+"""A run's detector for phones and small boards: its LiteRT models, and how far they agree."""
 
 import dataclasses
 import os
 import time
+from collections.abc import Callable
 from importlib import metadata
 
+import keras
 import numpy as np
 from scipy import stats
 
@@ -24,11 +26,12 @@ FAITHFUL = 0.98  # rank correlation of pairs below which an 8-bit encoder is not
 CALLS, BURN_IN, TURNS = 10, 3, 3  # timed calls a turn, calls before them, turns
 BATCH = 16  # images that TensorFlow encodes at once, small in memory at any size
 PAIRS = 256
+Progress = Callable[[], object]  # called after each image or pair
 
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What one kind of model says of `edge_images.Images`.
+    """What one kind of model computes of `edge_images.Images`.
 
     Attributes:
         real, generated: tokens (n, T, D) and (m, T, D).
@@ -43,18 +46,20 @@ class Answers:
 class InKeras:
     """Encoder and comparator by TensorFlow."""
 
-    def __init__(self, encoder, comparator):
+    def __init__(self, encoder: keras.Model, comparator: keras.Model) -> None:
         self.encode_batch = compiled(encoder)
         self._compare = compiled(comparator)
 
-    def encode(self, images, progress=lambda: None):
+    def encode(self, images: np.ndarray, progress: Progress = lambda: None) -> np.ndarray:
         """(n, S, S, 3) -> (n, T, D); `progress()` is called after each image."""
         tokens = []
         for start in range(0, len(images), BATCH):
             tokens.extend(self.encode_batch(images[start : start + BATCH]))
         return np.stack(tokens)
 
-    def compare(self, real, generated, progress=lambda: None):
+    def compare(
+        self, real: np.ndarray, generated: np.ndarray, progress: Progress = lambda: None
+    ) -> np.ndarray:
         """(P, T, D) and (P, T, D) -> (P, 1)."""
         return self._compare({"real": real, "generated": generated})
 
@@ -62,20 +67,22 @@ class InKeras:
 class InLite:
     """Encoder and comparator by the LiteRT interpreter, one input at a time."""
 
-    def __init__(self, encoder, comparator, threads):
+    def __init__(self, encoder: bytes, comparator: bytes, threads: int) -> None:
         self.encoder = lite.LiteModel(encoder, threads)
         self.comparator = lite.LiteModel(comparator, threads)
 
-    def encode(self, images, progress=lambda: None):
+    def encode(self, images: np.ndarray, progress: Progress = lambda: None) -> np.ndarray:
         """As `InKeras.encode`."""
         return self.encoder(progress, pixels=images)
 
-    def compare(self, real, generated, progress=lambda: None):
+    def compare(
+        self, real: np.ndarray, generated: np.ndarray, progress: Progress = lambda: None
+    ) -> np.ndarray:
         """As `InKeras.compare`."""
         return self.comparator(progress, real=real, generated=generated)
 
 
-def answers(models, images, title=""):
+def answers(models: InKeras | InLite, images: edge_images.Images, title: str = "") -> Answers:
     """`Answers` of `InKeras` or `InLite`; a title shows a bar."""
     calls = len(images.real) + len(images.generated) + len(images.real) * len(images.generated)
     with progress.bar(calls, title, "call", show=bool(title)) as bar:
@@ -84,7 +91,12 @@ def answers(models, images, title=""):
         return Answers(real, generated, all_pairs(models, real, generated, bar.update))
 
 
-def all_pairs(models, real, generated, progress=lambda: None):
+def all_pairs(
+    models: InKeras | InLite,
+    real: np.ndarray,
+    generated: np.ndarray,
+    progress: Progress = lambda: None,
+) -> np.ndarray:
     """Logits of every real with every generated image: (n, T, D) and (m, T, D) -> (n, m)."""
     left, right = np.divmod(np.arange(len(real) * len(generated)), len(generated))
     logits = []
@@ -94,32 +106,32 @@ def all_pairs(models, real, generated, progress=lambda: None):
     return np.concatenate(logits).reshape(len(real), len(generated))
 
 
-def convert(encoder, comparator, export_format, folder, config):
-    """Makes the two models.
+def convert(
+    encoder: keras.Model, comparator: keras.Model, images: edge_images.Images | None = None
+) -> tuple[dict[str, bytes], dict[str, str], dict]:
+    """Makes the two models, in float32 or in 8 bits.
 
-    With "tflite_int8" the comparator's weights alone are 8-bit: with its activations in 8 bits too
+    In 8 bits, the comparator's weights alone are 8-bit: with its activations in 8 bits too
     it ranked images less alike, was no smaller and several times slower (docs/edge.md). The encoder
-    is converted to 8-bit integers throughout, and kept so where its tokens rank the pairs of the
+    is converted to 8-bit integers throughout, and kept so if its tokens rank the pairs of the
     calibration images as the network itself does (`FAITHFUL`); else its weights alone are stored in
     8 bits.
 
     Args:
-        encoder, comparator: in float32.
-        export_format: "tflite" or "tflite_int8".
-        folder: the run folder, whose training images set the ranges.
-        config: the run's Config.
+        encoder: in float32.
+        comparator: in float32.
+        images: training images that set the ranges of 8 bits; None for float32.
 
     Returns:
         `({"encoder": bytes, "comparator": bytes}, {"encoder": kind, "comparator": kind} of
         lite.ARITHMETIC, facts of the calibration)`.
     """
-    if export_format == "tflite":
+    if images is None:
         made = {
             "encoder": lite.convert(encoder, "tokens"),
             "comparator": lite.convert(comparator, "logit"),
         }
         return made, dict.fromkeys(made, "float32"), {}
-    images = edge_images.calibration_images(folder, config)
     pixels = np.concatenate([images.real, images.generated])
 
     def samples():
@@ -156,47 +168,57 @@ def _faith(encoder, comparator, content, images):
     return rank_correlation(ours.ravel(), theirs.ravel())
 
 
-def rank_correlation(a, b):
-    """Spearman's, nan where one of them is constant."""
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's of two `(n,)`; nan if one of them is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(stats.spearmanr(a, b).statistic)
 
 
-def threads_here():
+def threads_here() -> int:
     """Cores that this process may use."""
     count = getattr(os, "sched_getaffinity", None)
     return len(count(0)) if count else os.cpu_count() or 1
 
 
-def image_scores(logits, config):
+def image_scores(logits: np.ndarray, supervision: str) -> np.ndarray:
     """Scores (n,) of real images from logits (n, m), as far as logits alone make them."""
-    return retrieval.top(logits) if config.supervision == "copy" else networks.image_scores(logits)
+    return retrieval.top(logits) if supervision == "copy" else networks.image_scores(logits)
 
 
-def agreement(encoder, comparator, made, images, config, decision):
+def agreement(
+    encoder: keras.Model,
+    comparator: keras.Model,
+    made: dict[str, bytes],
+    images: edge_images.Images,
+    decision: networks.Decision | None,
+    *,
+    supervision: str,
+    resampling: Resampling,
+) -> dict:
     """Runs the LiteRT models and the network on the same images; a dict for agreement.json.
 
     Args:
-        encoder, comparator: in float32.
+        encoder: in float32.
+        comparator: in float32.
         made: {"encoder": bytes, "comparator": bytes}.
         images: `edge_images.Images` of the test.
-        config: the run's Config.
-        decision: the main split's `siamese.Decision`; None where logits alone do not make a score.
+        decision: the main split's `networks.Decision`; None if logits alone do not make a score.
+        supervision: --supervision.
+        resampling: of the intervals.
     """
     threads = threads_here()
     network = InKeras(encoder, comparator)
     small = InLite(made["encoder"], made["comparator"], threads)
     ours, theirs = answers(network, images), answers(small, images, "LiteRT")
     scores = {
-        "keras": image_scores(ours.logits, config),
-        "litert": image_scores(theirs.logits, config),
+        "keras": image_scores(ours.logits, supervision),
+        "litert": image_scores(theirs.logits, supervision),
     }
     labels, patients = images.frame["label"].to_numpy(), images.frame["patient"].to_numpy()
     # The decisions play no part in the AUC.
     undecided = np.zeros(len(labels), int)
     samples = {name: Sample(labels, score, patients, undecided) for name, score in scores.items()}
-    resampling = Resampling.of(config)
     areas = {name: _area(sample, resampling) for name, sample in samples.items()}
     apart = paired_bootstrap(samples["litert"], scores["keras"], resampling)
     found = {
@@ -207,7 +229,7 @@ def agreement(encoder, comparator, made, images, config, decision):
             "generated": len(images.generated),
             "patients": len(set(patients)),
             "pairs": ours.logits.size,
-            "seed": config.seed,
+            "seed": resampling.seed,
         },
         "rank_correlation": {
             "images": rank_correlation(scores["keras"], scores["litert"]),
@@ -220,7 +242,7 @@ def agreement(encoder, comparator, made, images, config, decision):
         "spread": {"score": scores["keras"].std(), "logit": ours.logits.std()},
         "auc": areas,
         "auc_difference": {"value": apart.difference, "low": apart.low, "high": apart.high},
-        "confidence": config.confidence,
+        "confidence": resampling.confidence,
         "latency_ms": _latencies(network, small, images, ours),
         "operations": {
             "encoder": small.encoder.operations(),

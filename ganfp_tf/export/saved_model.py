@@ -2,7 +2,9 @@
 
 import shutil
 import tempfile
+from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from ganfp_tf.data import decode
@@ -10,7 +12,7 @@ from ganfp_tf.data import decode
 PIXELS = (None, None, None, 3)
 
 
-def write_saved_model(siamese, path):
+def write_saved_model(siamese: keras.Model, path: Path) -> None:
     """Exports a Siamese network, atomically.
 
     Signatures, all of whose outputs are named as here:
@@ -50,22 +52,25 @@ def write_saved_model(siamese, path):
 class Serving(tf.Module):
     """The Siamese network behind plain tensors: any size, pixels or encoded files."""
 
-    def __init__(self, siamese):
+    def __init__(self, siamese: keras.Model) -> None:
         super().__init__()
         self.siamese = siamese
         self.encoder = siamese.get_layer("encoder")
         self.size = self.encoder.input_shape[1]
 
     @tf.function
-    def serve(self, real, generated):
+    def serve(self, real: tf.Tensor, generated: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probability of pairs of images `(batch, height, width, 3)` in [0, 255]."""
         return {"probability": self._probability(self._pixels(real), self._pixels(generated))}
 
     @tf.function
-    def serve_bytes(self, real, generated):
+    def serve_bytes(self, real: tf.Tensor, generated: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probability of pairs of encoded PNG or JPEG strings `(batch,)`."""
         return {"probability": self._probability(self._decoded(real), self._decoded(generated))}
 
     @tf.function
-    def encode(self, images):
+    def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Tokens `(batch, tokens, channels)` of images `(batch, height, width, 3)`."""
         return {"tokens": self.encoder(self._pixels(images), training=False)}
 
     def _probability(self, real, generated):

@@ -274,7 +274,7 @@ def _facts_of_victim(victim):
     config = victim.config
     return {
         "victim": victim.name,
-        "real": grid.real_of(config),
+        "real": grid.real_name(config.real),
         "architecture": config.architecture,
         "members": config.members,
         "non_members": config.non_members,

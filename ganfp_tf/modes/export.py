@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from ganfp_tf import files
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
@@ -12,6 +13,7 @@ from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import lite_export as told
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese import networks
+from ganfp_tf.statistics.sample import Resampling
 
 
 def run(config):
@@ -40,9 +42,9 @@ def _run_lite(config, folder):
     prepare_runtime(dataclasses.replace(config, mixed_precision=False))
     network = lite.in_float32(_read(folder))
     encoder, comparator = network.get_layer("encoder"), network.get_layer("comparator")
-    made, arithmetic, calibration = lite_agreement.convert(
-        encoder, comparator, config.export_format, folder, config
-    )
+    images = edge_images.RunImages(folder, config.image_size, ImageReader.of(config), config.seed)
+    training = images.calibration() if config.export_format == "tflite_int8" else None
+    made, arithmetic, calibration = lite_agreement.convert(encoder, comparator, training)
     place = folder / "lite"
     # An older agreement.json would speak of models that are no longer there.
     (place / "agreement.json").unlink(missing_ok=True)
@@ -58,9 +60,15 @@ def _run_lite(config, folder):
     if lite.interpreter_class()[0] is None:
         print(f"The models are written and were not checked: {lite.INSTALL}.")
         return
-    images = edge_images.test_images(folder, config)
-    by_logits = None if config.supervision == "copy" else decision
-    found = lite_agreement.agreement(encoder, comparator, made, images, config, by_logits)
+    found = lite_agreement.agreement(
+        encoder,
+        comparator,
+        made,
+        images.test(),
+        None if config.supervision == "copy" else decision,
+        supervision=config.supervision,
+        resampling=Resampling.of(config),
+    )
     found = {"format": config.export_format, "arithmetic": arithmetic, **found}
     found["megabytes"] = told.megabytes(folder, made)
     files.write_json(place / "agreement.json", found)

@@ -1,4 +1,4 @@
-"""A run in a process of its own, so that its time and its memory are its own."""
+"""A run in a process of its own, so that its time and its memory can be measured."""
 
 import dataclasses
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.errors import UserError
 
 INTERRUPTED = 130
@@ -20,9 +21,9 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        code: exit code; minus the signal's number where one ended it, 130 where the user did.
+        code: exit code; minus the signal's number if one ended it, 130 if the user did.
         seconds: wall clock, the start of Python and TensorFlow included.
-        peak_bytes: most memory it held at once; None where the system does not say. On Linux never
+        peak_bytes: peak memory; None if the system does not report it. On Linux never
             less than this process held when it began the run.
     """
 
@@ -31,13 +32,13 @@ class Outcome:
     peak_bytes: int | None
 
 
-def run(config, settings_path, log_path):
-    """Runs `config` with what it prints in a file; its bars and warnings stay on stderr.
+def run(config: Config, settings_path: pathlib.Path, log_path: pathlib.Path) -> Outcome:
+    """Runs `config` with its output in a file; its bars and warnings stay on stderr.
 
     Args:
         config: its Config, run_dir included.
-        settings_path: where its settings are written, for this process and for who repeats it.
-        log_path: where its standard output goes, behind what is there.
+        settings_path: file that its settings are written to; it can be run again from there.
+        log_path: file that its standard output is appended to.
 
     Returns:
         An `Outcome`.
@@ -59,7 +60,7 @@ def run(config, settings_path, log_path):
     return Outcome(code, time.monotonic() - started, peak)
 
 
-def once(config, place, result, title):
+def once(config: Config, place: pathlib.Path, result: str, title: str) -> tuple[dict, bool]:
     """Runs `config` into the folder `place` unless that was done before with the same settings.
 
     Beside the folder lie `<name>.json` (settings), `<name>.log` (what it printed) and
@@ -69,7 +70,7 @@ def once(config, place, result, title):
         config: its Config; run_dir is set here.
         place: its run folder.
         result: name of a file in it without which it is not done.
-        title: what people are told is running.
+        title: its name in messages.
 
     Returns:
         `(cost, earlier)`: the content of the cost file, and whether it was done earlier.

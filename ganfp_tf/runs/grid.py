@@ -1,4 +1,4 @@
-"""What `--grid` says: the victims of a benchmark, each a Config of its own."""
+"""The victims of `--grid`, each a Config of its own."""
 
 import dataclasses
 import itertools
@@ -8,7 +8,7 @@ import re
 from ganfp_tf.config import OF_VICTIMS, Config
 from ganfp_tf.errors import UserError
 
-MOST = 1000  # victims; a slip of the pen makes more
+MOST = 1000  # victims; a typing error makes more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Victim:
     config: Config
 
 
-def parse_grid(text):
-    """ "members=50,100;seed=0,1" -> {"members": [50, 100], "seed": [0, 1]}.
+def parse_grid(text: str) -> dict[str, list]:
+    """Parses "members=50,100;seed=0,1" into {"members": [50, 100], "seed": [0, 1]}.
 
     Raises:
         UserError: a setting that is unknown, does not decide a victim, is named twice or has no
@@ -53,7 +53,7 @@ def parse_grid(text):
     return axes
 
 
-def plan(config):
+def plan(config: Config) -> list[Victim]:
     """The victims of `config.grid`, the first axis varying slowest.
 
     Raises:
@@ -76,19 +76,19 @@ def plan(config):
     return victims
 
 
-def real_of(config):
-    """A short name of where the real images come from."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", pathlib.PurePath(config.real).name).strip("-") or "real"
+def real_name(real: str) -> str:
+    """A short name of --real, the origin of the real images."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", pathlib.PurePath(real).name).strip("-") or "real"
 
 
-def _name(config, change):
+def _name(victim, change):
     known = ("real", "architecture", "members", "seed")
     rest = [
         f"-{name}-" + re.sub(r"[^A-Za-z0-9_.]+", "-", str(value))
         for name, value in change.items()
         if name not in known
     ]
-    head = f"{real_of(config)}-{config.architecture}-n{config.members}-s{config.seed}"
+    head = f"{real_name(victim.real)}-{victim.architecture}-n{victim.members}-s{victim.seed}"
     return head + "".join(rest)
 
 

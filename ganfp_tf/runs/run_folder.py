@@ -1,4 +1,4 @@
-"""The run folder: what a run was, so that it explains itself and can go on."""
+"""The run folder: it records what a run was, so that the run can be understood and resumed."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from ganfp_tf.errors import UserError
 
 PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "pandas", "scikit-learn", "absl-py")
 IMAGE_COLUMNS = ["path", "name", "role", "label", "patient", "part", "digest", "fast"]
-# What --overwrite may remove: the names that a run writes, nothing else that lies there.
+# What --overwrite may remove: the names that a run writes, and nothing else.
 WRITTEN = (
     "config.json",
     "environment.json",
@@ -74,23 +74,23 @@ SIMULATED = (
 KINDS = ("audit", "compare", "simulate", "benchmark")  # their folders hold nothing of others
 
 
-def folder_of(config):
+def folder_of(config: Config) -> Path:
     """The run's folder, as a Path."""
     return Path(config.run_dir or config.default_run_dir())
 
 
-def start(config, frame=None):
-    """Makes the run folder, or finds the one of the same settings and images to go on with.
+def start(config: Config, frame: pd.DataFrame | None = None) -> Path:
+    """Makes the run folder, or finds the one of the same settings and images to resume.
 
     Args:
         config: the run's Config.
-        frame: rows of the Catalog; None for a run that is not handed images.
+        frame: rows of the Catalog; None for a run without images.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: where the folder holds a run of other settings or other images.
+        UserError: if the folder holds a run of other settings or other images.
     """
     folder = folder_of(config)
     try:
@@ -105,7 +105,7 @@ def start(config, frame=None):
                 _check_images(folder, frame)
         elif config.mode == "simulate":
             _check_free(folder)
-        # Kept as it was asked for, a later --config_json would clear this very folder.
+        # With overwrite as it was passed, a later --config_json would clear this very folder.
         kept = dataclasses.replace(config, overwrite=False)
         files.write_json(folder / "config.json", kept.to_dict())
         files.write_json(folder / "environment.json", environment())
@@ -116,7 +116,7 @@ def start(config, frame=None):
     return folder
 
 
-def clear(folder):
+def clear(folder: Path) -> None:
     """Removes what a run wrote into `folder`."""
     simulated = False
     if (folder / "config.json").exists():
@@ -129,23 +129,23 @@ def clear(folder):
             path.unlink(missing_ok=True)
 
 
-def read_images(folder):
+def read_images(folder: Path) -> pd.DataFrame:
     """The Catalog rows of a run, from its images.csv."""
     frame = _read_csv(folder / "images.csv", IMAGE_COLUMNS)
     return frame.assign(fast=frame["fast"] == "True")
 
 
-def read_splits(folder):
+def read_splits(folder: Path) -> pd.DataFrame:
     """The run's splits.csv."""
     return _read_csv(folder / "splits.csv", ["split_id", "path", "role", "label", "split"])
 
 
-def read_scores(folder):
-    """Scores of a run's test images, those of folds where there are any.
+def read_scores(folder: Path) -> pd.DataFrame:
+    """Scores of a run's test images, those of folds if there are any.
 
     Returns:
-        DataFrame with split_id, name, patient, label, decision and score; scores of a split less
-        their mean on its validation images, as the evaluation has them.
+        DataFrame with split_id, name, patient, label, decision and score. The scores of a split
+        are centred on its validation images, as in the evaluation.
     """
     text = {"split_id": str, "name": str, "patient": str}
     frame = pd.read_csv(folder / "scores.csv", dtype=text, keep_default_na=False)
@@ -158,13 +158,13 @@ def read_scores(folder):
     return tested.reset_index(drop=True)
 
 
-def digest_of(path):
+def digest_of(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def environment():
+def environment() -> dict:
     """Versions and machine, for environment.json."""
     versions = {}
     for package in PACKAGES:
@@ -181,8 +181,8 @@ def environment():
     }
 
 
-def require(folder, *names):
-    """Raises `UserError` where a run folder lacks what a mode needs."""
+def require(folder: Path, *names: str) -> None:
+    """Raises `UserError` if a run folder lacks a file that a mode needs."""
     if not folder.is_dir():
         raise UserError(f"--run_dir: there is no folder {folder}. Train first, or name another.")
     for name in names:

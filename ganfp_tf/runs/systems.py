@@ -1,4 +1,4 @@
-"""What `--mode=compare` compares: systems and ablations, each a Config of its own."""
+"""The systems and ablations of `--mode=compare`, each a Config of its own."""
 
 import dataclasses
 from pathlib import Path
@@ -31,8 +31,8 @@ class System:
     """One row of the comparison.
 
     Attributes:
-        name: its own.
-        title: its name for people.
+        name: of its folder and its rows.
+        title: its name in tables.
         config: the settings of its run, without run_dir.
         ablates: name of the system that it differs from in one thing; empty for a system.
         same_as: name of the system whose run it shares, because they do not differ; else empty.
@@ -45,13 +45,13 @@ class System:
     same_as: str = ""
 
     @property
-    def folder(self):
+    def folder(self) -> str:
         """Its folder under systems/."""
         return self.same_as or self.name
 
 
-def parse_systems(text):
-    """ "resnet50,resnet50_ca" -> [("resnet50", False), ("resnet50", True)].
+def parse_systems(text: str) -> list[tuple[str, bool]]:
+    """Parses "resnet50,resnet50_ca" into [("resnet50", False), ("resnet50", True)].
 
     Raises:
         UserError: none named, one named twice, or an unknown backbone.
@@ -74,11 +74,11 @@ def parse_systems(text):
     return systems
 
 
-def plan(config):
-    """The systems of a comparison in order, then the ablations where --ablate asks for them.
+def plan(config: Config) -> list[System]:
+    """The systems of a comparison in order, then the ablations if --ablate is passed.
 
     Args:
-        config: the comparison's Config; what it says beside systems holds for every one.
+        config: the comparison's Config; all settings but --systems hold for every system.
 
     Returns:
         list of `System`. An ablation that is one of the systems shares its run.
@@ -104,7 +104,7 @@ def plan(config):
     return systems + (_ablations(systems) if config.ablate else [])
 
 
-def full_system(systems):
+def full_system(systems: list[System]) -> System:
     """The system that is ablated: the first with cross-attention.
 
     Raises:

@@ -2,24 +2,26 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from ganfp_tf.data import embeddings
 from ganfp_tf.siamese.encoded_images import make_backbone
 from ganfp_tf.speed import machine
-from ganfp_tf.speed.subject import dataset, repeated
+from ganfp_tf.speed.subject import Subject, dataset, repeated
+from ganfp_tf.speed.timing import Ledger
 
 PART, INPUT = "encoder", "input"
 READ = "images read and decoded"
 
 
-def encoders(ledger, subject, backbones):
+def encoders(ledger: Ledger, subject: Subject, backbones: Sequence[str]) -> None:
     """Keeps images/s of each backbone, in float32 and mixed precision, without and with XLA.
 
     Args:
         ledger: `Ledger`.
-        subject: `Subject`; its backbone is used again where number format and name agree.
+        subject: `Subject`; its backbone is reused if number format and name agree.
         backbones: names; the weights of others than the run's own are random.
     """
     config = subject.config
@@ -47,12 +49,12 @@ def encoders(ledger, subject, backbones):
     ledger.notes.append(f"An encoder takes {batch} images of {config.image_size} pixels at once.")
 
 
-def encoder_name(backbone, policy, xla):
-    """Name of the figure."""
+def encoder_name(backbone: str, policy: str, xla: bool) -> str:
+    """Name of the measurement."""
     return f"{backbone}, {policy}{', XLA' if xla else ''}"
 
 
-def inputs(ledger, subject, folder):
+def inputs(ledger: Ledger, subject: Subject, folder: pathlib.Path) -> None:
     """Keeps images/s of the input pipeline alone, and the bytes of an image in each form.
 
     Args:
@@ -63,7 +65,11 @@ def inputs(ledger, subject, folder):
     config = subject.config
     # Enough for several batches: a pipeline that starts is not one that runs.
     frame = repeated(subject.frame, max(4 * config.embed_batch, len(subject.frame)))
-    images = dataset(frame, config).batch(config.embed_batch).prefetch(tf.data.AUTOTUNE)
+    images = (
+        dataset(frame, config.image_size, subject.reader)
+        .batch(config.embed_batch)
+        .prefetch(tf.data.AUTOTUNE)
+    )
 
     def read():
         for batch in images:

@@ -1,17 +1,19 @@
 """How cost grows: least squares on logarithms, and a cost an image and a pair."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 
-def log_slope(sizes, seconds):
+def log_slope(sizes: ArrayLike, seconds: ArrayLike) -> float | None:
     """The power with which cost grows with size: the slope of log seconds on log size.
 
     Args:
-        sizes, seconds: `(n,)` above 0.
+        sizes: `(n,)` above 0.
+        seconds: `(n,)` above 0.
 
     Returns:
-        The slope, 1 for a cost in proportion; None where there are less than two sizes.
+        The slope, 1 for a cost in proportion; None if there are less than two sizes.
     """
     if len(set(sizes)) < 2:
         return None
@@ -20,14 +22,15 @@ def log_slope(sizes, seconds):
     return float(np.sum(x * y) / np.sum(x * x))
 
 
-def unit_costs(images, pairs, seconds):
+def unit_costs(images: ArrayLike, pairs: ArrayLike, seconds: ArrayLike) -> tuple[float, ...]:
     """Seconds an image and a pair, neither below 0, that explain what was measured.
 
     Least squares on `seconds = a * images + b * pairs`, each point divided by its seconds: a
     relative error counts the same at every size.
 
     Args:
-        images, pairs: `(n,)`, how many of either each point is of; 0 where it is of none.
+        images: `(n,)`, number of images of each point, or 0.
+        pairs: `(n,)`, number of pairs of each point, or 0.
         seconds: `(n,)` above 0.
 
     Returns:
@@ -40,11 +43,11 @@ def unit_costs(images, pairs, seconds):
     return tuple(float(x) for x in found / scale)
 
 
-def pair_flops(tokens, channels):
-    """Floating-point operations of a pair's matrix products, tokens held; no softmax, no sums.
+def pair_flops(tokens: int, channels: int) -> int:
+    """Floating-point operations of a pair's matrix products, tokens in memory; no softmax or sums.
 
-    Both directions: queries by keys and weights by values, 2 T^2 D each, and the projection of what
-    was seen, 2 T D^2. The number of heads that share the D channels does not change it.
+    Both directions: queries by keys and weights by values, 2 T^2 D each, and the projection of the
+    attended values, 2 T D^2. The number of heads that share the D channels does not change it.
 
     Args:
         tokens: T of an image.

@@ -1,31 +1,34 @@
-"""What the machine is, and the most it can do: a large matrix product."""
+"""A description of the machine, and its limit: the rate of a large matrix product."""
 
 import contextlib
 import logging
 import os
 import platform
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ganfp_tf.speed.timing import Ledger
+
 GPU_MATRIX, CPU_MATRIX = 4096, 2048
 CHAIN = 16  # products a call on a GPU, where one takes less than handing it over
 
 
-def on_gpu():
-    """Is there a GPU that TensorFlow sees?"""
+def on_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def mixed_policy():
+def mixed_policy() -> str:
     """The number format of --mixed_precision on this machine."""
     return "mixed_float16" if on_gpu() else "mixed_bfloat16"
 
 
 @contextlib.contextmanager
-def policy(name):
-    """Keras' number format, which is one for the whole process, within the block."""
+def policy(name: str) -> Iterator[None]:
+    """Sets the Keras dtype policy, which is global to the process, within the block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -35,7 +38,7 @@ def policy(name):
 
 
 @contextlib.contextmanager
-def many_networks():
+def many_networks() -> Iterator[None]:
     """Within the block, TensorFlow does not warn of many traces: each network needs its own."""
     logger = tf.get_logger()
     before = logger.level
@@ -46,7 +49,7 @@ def many_networks():
         logger.setLevel(before)
 
 
-def describe():
+def describe() -> dict:
     """Processor, cores, threads and load, JSON-ready."""
     devices = [
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
@@ -66,15 +69,15 @@ def describe():
     }
 
 
-def memory_on_gpu():
-    """Most memory that TensorFlow has held on the first GPU so far, in bytes; 0 without one."""
+def memory_on_gpu() -> int:
+    """Peak memory of TensorFlow on the first GPU so far, in bytes; 0 without one."""
     if not on_gpu():
         return 0
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
-def matrix_products(ledger):
-    """Keeps GFLOP/s of a large matrix product in float32 and in the mixed format's type."""
+def matrix_products(ledger: Ledger) -> None:
+    """Measures GFLOP/s of a large matrix product in float32 and in the mixed format's type."""
     side = ledger.extent.matrix or (GPU_MATRIX if on_gpu() else CPU_MATRIX)
     chain = CHAIN if on_gpu() else 1
     numbers = np.random.default_rng(0).normal(0.0, side**-0.5, (side, side)).astype("float32")
@@ -92,8 +95,8 @@ def matrix_products(ledger):
     ledger.notes.append(f"The machine's limit is a product of two {side} x {side} matrices.")
 
 
-def limit_name(dtype):
-    """Name of the figure that holds the limit of a number format."""
+def limit_name(dtype: str) -> str:
+    """Name of the measurement of a number format's limit."""
     return f"matrix product, {dtype}"
 
 

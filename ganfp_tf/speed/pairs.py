@@ -6,6 +6,8 @@ from ganfp_tf.models.comparator import build_comparator
 from ganfp_tf.models.pair_engine import PairEngine
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.speed import fits, machine
+from ganfp_tf.speed.subject import Subject
+from ganfp_tf.speed.timing import Ledger
 
 PART = "pair scores"
 GATHERED = 256  # pairs that the comparator as a model takes at once
@@ -13,7 +15,7 @@ TOKENS, CHANNELS = 49, 256  # of the reference: 7 x 7 places of a network at 224
 HEADS = (4, 1)
 
 
-def run_pairs(ledger, subject):
+def run_pairs(ledger: Ledger, subject: Subject) -> None:
     """Keeps pair scores/s of the run's comparator, in the run's number format."""
     config = subject.config
     side = ledger.extent.reference
@@ -31,7 +33,7 @@ def run_pairs(ledger, subject):
     )
 
 
-def reference_pairs(ledger, seed):
+def reference_pairs(ledger: Ledger, seed: int) -> None:
     """Keeps pair scores/s at 49 tokens of 256 with cross-attention, whatever the run is."""
     side = ledger.extent.reference
     rng = np.random.default_rng(seed)
@@ -52,13 +54,13 @@ def reference_pairs(ledger, seed):
                 )
 
 
-def run_name():
+def run_name() -> str:
     """Name of the figure of the run's own comparator."""
     return "the run's comparator"
 
 
-def reference_name(heads, policy):
-    """Name of the figure of a comparator of the reference."""
+def reference_name(heads: int, policy: str) -> str:
+    """Name of the measurement of a comparator of the reference."""
     return f"{TOKENS} tokens of {CHANNELS}, heads {heads}, {policy}"
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import networks
 from ganfp_tf.speed import fits
-from ganfp_tf.speed.subject import repeated, stored
+from ganfp_tf.speed.subject import Subject, repeated, stored
+from ganfp_tf.speed.timing import Ledger
 
 PART = "scoring"
 TASK = (200, 5000)  # real and generated images of the 2025 task
@@ -19,7 +21,7 @@ NAIVE = "naive way, a pair"
 PAIR, IMAGE = "store way, a pair", "store way, an image"
 
 
-def scoring(ledger, subject, folder):
+def scoring(ledger: Ledger, subject: Subject, folder: Path) -> dict:
     """Measures the curve of cost against N x M; keeps the costs of both ways.
 
     Args:

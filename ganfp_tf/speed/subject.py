@@ -1,21 +1,26 @@
-"""What is measured: a sample of the data's images, the run's networks, stored tokens."""
+"""The subject of the measurements: a sample of images, the run's networks, stored tokens."""
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
 from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import embeddings
 from ganfp_tf.data import encode as embed
+from ganfp_tf.data.catalog import Catalog
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.models.siamese import compiled
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.encoded_images import EncodedImages, make_backbone
 from ganfp_tf.siamese.training import Rows
+from ganfp_tf.speed.timing import Extent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,46 +41,52 @@ class Subject:
     config: Config
     frame: pd.DataFrame
     counts: tuple
-    backbone: object
+    backbone: keras.Model
     source: str
     encode: Callable
     networks: siamese.SiameseNetworks
     material: EncodedImages
 
     @property
-    def real(self):
+    def reader(self) -> ImageReader:
+        """How the files are read."""
+        return ImageReader.of(self.config)
+
+    @property
+    def real(self) -> np.ndarray:
         """Row numbers of the sample's real images."""
         return np.flatnonzero((self.frame["role"] == "real").to_numpy())
 
     @property
-    def generated(self):
+    def generated(self) -> np.ndarray:
         """Row numbers of the sample's generated images."""
         return np.flatnonzero((self.frame["role"] == "generated").to_numpy())
 
     @property
-    def rows(self):
+    def rows(self) -> Rows:
         """The whole sample as training images."""
         nothing = np.empty(0, int)
         return Rows(self.real, self.generated, nothing, nothing)
 
-    def images(self, count):
+    def images(self, count: int) -> np.ndarray:
         """`(count, size, size, 3)` float32: decoded images of the sample, again from the start."""
         chosen = self.frame.iloc[np.arange(min(count, len(self.frame)))]
-        decoded = np.stack(list(dataset(chosen, self.config).as_numpy_iterator()))
+        images = dataset(chosen, self.config.image_size, self.reader)
+        decoded = np.stack(list(images.as_numpy_iterator()))
         return decoded[np.arange(count) % len(decoded)]
 
-    def tokens(self, rows):
+    def tokens(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of rows of the sample: `(len(rows), tokens, channels)` float32."""
         return self.material.tokens(self.networks, rows)
 
 
-def make_subject(config, catalog, extent, folder):
+def make_subject(config: Config, catalog: Catalog, extent: Extent, folder: Path) -> Subject:
     """Samples the data, builds the networks and stores the sample.
 
     Args:
         config: of the run.
         catalog: `Catalog` of its data.
-        extent: `Extent`; says how many images.
+        extent: number of images.
         folder: of the store, new.
     """
     config = dataclasses.replace(
@@ -105,7 +116,7 @@ def make_subject(config, catalog, extent, folder):
     return subject
 
 
-def sample(catalog, real, generated):
+def sample(catalog: Catalog, real: int, generated: int) -> pd.DataFrame:
     """Rows taken evenly from the used, the not used and the generated images, at most so many."""
     labelled = catalog.labelled
     parts = [labelled[labelled["label"] == label] for label in (1, 0)] + [catalog.generated]
@@ -116,7 +127,9 @@ def sample(catalog, real, generated):
     return pd.concat(taken, ignore_index=True)
 
 
-def stored(frame, folder, encode, backbone, config):
+def stored(
+    frame: pd.DataFrame, folder: Path, encode: Callable, backbone: keras.Model, config: Config
+) -> Material:
     """Reads, encodes and stores every row of `frame`, as a run does, and opens them.
 
     Args:
@@ -150,15 +163,15 @@ def stored(frame, folder, encode, backbone, config):
     return EncodedImages(frame, features, features.pooled(), config.section(SiameseSettings))
 
 
-def repeated(frame, count):
+def repeated(frame: pd.DataFrame, count: int) -> pd.DataFrame:
     """`count` rows of `frame`, from the start again where it ends; each an image of its own."""
     rows = frame.iloc[np.arange(count) % len(frame)].reset_index(drop=True)
     return rows.assign(digest=[f"{row}-{digest}" for row, digest in enumerate(rows["digest"])])
 
 
-def dataset(frame, config):
+def dataset(frame: pd.DataFrame, size: int, reader: ImageReader) -> tf.data.Dataset:
     """The decoded images of `frame`, as a run reads them."""
-    return embed.image_dataset(frame, config.image_size, reader=ImageReader.of(config))
+    return embed.image_dataset(frame, size, reader=reader)
 
 
 def _evenly(frame, count):

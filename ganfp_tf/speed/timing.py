@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -58,12 +59,14 @@ class Figure:
     ratio_to: str = ""
 
 
-def seconds_of(call, extent, clock=time.perf_counter):
+def seconds_of(
+    call: Callable[[], object], extent: Extent, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Seconds that `call` takes, once a repeat.
 
     Args:
-        call: function () that returns when its result is there, not when it is on its way.
-        extent: `Extent`; says how often.
+        call: function () that returns when its result has been computed.
+        extent: number of repeats.
         clock: function () -> seconds.
 
     Returns:
@@ -92,16 +95,32 @@ class Ledger:
         extent: how much each measurement does.
     """
 
-    def __init__(self, extent):
+    def __init__(self, extent: Extent) -> None:
         self.extent = extent
-        self.notes = []
-        self._figures = {}
+        self.notes: list[str] = []
+        self._figures: dict[str, Figure] = {}
 
-    def rate(self, part, name, unit, count, call, ratio_to=""):
+    def rate(
+        self,
+        part: str,
+        name: str,
+        unit: str,
+        count: float,
+        call: Callable[[], object],
+        ratio_to: str = "",
+    ) -> Figure:
         """Times `call`, which does `count` things; keeps and returns things a second."""
         return self.keep_rate(part, name, unit, count, seconds_of(call, self.extent), ratio_to)
 
-    def keep_rate(self, part, name, unit, count, seconds, ratio_to=""):
+    def keep_rate(
+        self,
+        part: str,
+        name: str,
+        unit: str,
+        count: float,
+        seconds: Sequence[float],
+        ratio_to: str = "",
+    ) -> Figure:
         """The same of `seconds` that were measured already, one number a repeat."""
         low, middle, high = np.quantile(seconds, [0.25, 0.5, 0.75])
         figure = Figure(
@@ -117,22 +136,22 @@ class Ledger:
         )
         return self.keep(figure)
 
-    def add(self, part, name, value, unit, ratio_to=""):
+    def add(self, part: str, name: str, value: float, unit: str, ratio_to: str = "") -> Figure:
         """Keeps a figure that is no median of repeats; returns it."""
         return self.keep(Figure(part, name, float(value), unit, ratio_to=ratio_to))
 
-    def keep(self, figure):
+    def keep(self, figure: Figure) -> Figure:
         """Keeps a `Figure`; returns it."""
         if figure.name in self._figures:
             raise ValueError(f"a figure's name must be its own. Received: {figure.name!r} twice")
         self._figures[figure.name] = figure
         return figure
 
-    def value(self, name):
+    def value(self, name: str) -> float | None:
         """The value of a figure that was kept, or None."""
         return self._figures[name].value if name in self._figures else None
 
-    def figures(self):
+    def figures(self) -> list[Figure]:
         """All figures, those that name another one with their ratio to it."""
         return [self._with_ratio(figure) for figure in self._figures.values()]
 

@@ -11,13 +11,15 @@ from ganfp_tf.models.siamese import build_trainer
 from ganfp_tf.siamese import networks as siamese
 from ganfp_tf.siamese.encoded_images import centres_of
 from ganfp_tf.siamese.training import compile_trainer, training_pairs
+from ganfp_tf.speed.subject import Subject
+from ganfp_tf.speed.timing import Ledger
 
 PART = "training"
 NAIVE_PAIRS = 8  # a step; its 16 images are those of a block of 8 x 8
 
 
-def training(ledger, subject):
-    """Keeps pairs/s of training on stored tokens and with the whole backbone, and of both naively.
+def training(ledger: Ledger, subject: Subject) -> None:
+    """Measures pairs/s of training on stored tokens and with the whole backbone, and of both naively.
 
     The backbone is left frozen, as it was; its weights are not.
     """
@@ -48,13 +50,13 @@ def training(ledger, subject):
     )
 
 
-def training_name(title):
-    """Name of the figure of the project's way."""
+def training_name(title: str) -> str:
+    """Name of the measurement of the project's way."""
     return f"training, {title}"
 
 
-def naive_name(title):
-    """Name of the figure of the naive way."""
+def naive_name(title: str) -> str:
+    """Name of the measurement of the naive way."""
     return f"training, {title}, pair by pair"
 
 

@@ -12,6 +12,7 @@ from scipy import special
 
 from ganfp_tf.config import Config
 from ganfp_tf.data import encode
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.runs import run_folder
@@ -159,8 +160,9 @@ def test_model_json_is_enough_to_score_an_image(baseline):
     assert 0 < special.expit(told["slope"] * score + told["intercept"]) < 1
 
 
-def config_of(run, **changes):
-    return dataclasses.replace(Config.from_json(run / "config.json"), **changes)
+def images_of(run, **changes):
+    config = dataclasses.replace(Config.from_json(run / "config.json"), **changes)
+    return edge_images.RunImages(run, config.image_size, ImageReader.of(config), config.seed)
 
 
 def test_ranges_come_from_training_images_and_agreement_from_test_images(baseline, monkeypatch):
@@ -174,13 +176,12 @@ def test_ranges_come_from_training_images_and_agreement_from_test_images(baselin
         return decode(frame, *args, **kwargs)
 
     monkeypatch.setattr(encode, "image_dataset", noted)
-    config = config_of(baseline)
-    edge_images.calibration_images(baseline, config)
+    images_of(baseline).calibration()
     seen = pd.concat(read)
     assert {part[path] for path in seen["path"]} == {"train"}
     assert set(seen["role"]) == {"real", "generated"}
     read.clear()
-    edge_images.test_images(baseline, config)
+    images_of(baseline).test()
     seen = pd.concat(read)
     assert {part[path] for path in seen["path"]} == {"test"}
     assert len(seen) == 6 + 18
@@ -192,7 +193,6 @@ def test_ranges_come_from_training_images_and_agreement_from_test_images(baselin
 
 
 def test_the_converter_sees_no_test_image(baseline, monkeypatch):
-    config = config_of(baseline)
     seen, convert = [], lite.convert
 
     def noted(model, output, arithmetic="float32", samples=None):
@@ -202,7 +202,7 @@ def test_the_converter_sees_no_test_image(baseline, monkeypatch):
 
     monkeypatch.setattr(lite, "convert", noted)
     export(baseline, "tflite_int8")
-    test = edge_images.test_images(baseline, config)
+    test = images_of(baseline).test()
     splits = run_folder.read_splits(baseline).query("split_id == 'main'")
     assert len(seen) == (splits["split"] == "train").sum()
     nearest = [min(np.abs(image - one).mean() for one in seen) for image in test.real]
@@ -212,12 +212,12 @@ def test_the_converter_sees_no_test_image(baseline, monkeypatch):
 def test_few_images_are_drawn_by_the_seed(baseline, monkeypatch):
     monkeypatch.setattr(edge_images, "REAL_A_LABEL", 2)
     monkeypatch.setattr(edge_images, "GENERATED", 5)
-    first = edge_images.test_images(baseline, config_of(baseline))
-    again = edge_images.test_images(baseline, config_of(baseline))
+    first = images_of(baseline).test()
+    again = images_of(baseline).test()
     assert sorted(first.frame["label"]) == [0, 0, 1, 1]
     assert len(first.generated) == 5
     np.testing.assert_array_equal(first.generated, again.generated)
-    other = edge_images.test_images(baseline, config_of(baseline, seed=5))
+    other = images_of(baseline, seed=5).test()
     assert not np.array_equal(first.generated, other.generated)
 
 
