@@ -19,7 +19,7 @@ NAIVE_PAIRS = 8  # a step; its 16 images are those of a block of 8 x 8
 
 
 def training(ledger: Ledger, subject: Subject) -> None:
-    """Measures pairs/s of training on stored tokens and with the whole backbone, and of both naively.
+    """Measures pairs/s on stored tokens and with the whole backbone, and of both naively.
 
     The backbone is left frozen, as it was; its weights are not.
     """
