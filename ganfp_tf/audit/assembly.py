@@ -75,7 +75,7 @@ def assemble(
             failed_controls=tuple(control.name for control in failed),
         ),
         gate=_gate(case, judged.code, auc.value),
-        primary=case.primary,
+        primary=case.detectors.primary,
         confidence=config.confidence,
         alpha=ALPHA,
         fdr=config.fdr,

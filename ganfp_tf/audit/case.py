@@ -7,6 +7,9 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.audit.detector_set import DetectorSet, usable
+from ganfp_tf.audit.parts import Kind
+from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import Catalog, open_catalog
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.pixels import PixelStore
@@ -15,13 +18,8 @@ from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.cached import Fixed
 from ganfp_tf.detectors.cross_fitting import COLUMNS, FOLDS, cross_fitted_scores
 from ganfp_tf.detectors.ensemble import Mean, Stack
+from ganfp_tf.detectors.protocol import Detector
 from ganfp_tf.errors import UserError
-
-# The detector that a verdict rests on is fixed before anything is scored: the first of these that
-# is among the detectors.
-WITH_LABELS = ("shadow_stack", "stack", "fast_stack")
-WITHOUT_LABELS = ("shadow_mean", "mean", "fast_mean")
-BLIND = ("blind_pixels", "blind_classifier")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,95 +36,66 @@ class Case:
             the side they are on.
         generated: the generated images.
         names: detectors, in the registry's order.
-        config: the audit's Config.
+        config: all settings of the audit, for it makes detectors and starts trainings.
         folder: the run folder.
         store: the pixels of all images.
     """
 
-    kind: str
+    kind: Kind
     catalog: Catalog
     real: pd.DataFrame
     generated: pd.DataFrame
     names: tuple[str, ...]
-    config: object
+    config: Config
     folder: pathlib.Path
     store: PixelStore
-    _fixed: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
+    _fitted: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
-    def labelled(self):
+    def labelled(self) -> bool:
         """Whether it is known which of the images were used."""
         return self.kind == "labelled"
 
+    @functools.cached_property
+    def detectors(self) -> DetectorSet:
+        """The detectors, not fitted."""
+        return DetectorSet(self.names, self.labelled, self.config)
+
     @property
-    def folds(self):
+    def folds(self) -> int:
         """Patient-disjoint folds of cross-fitting."""
         return self.config.folds or FOLDS
 
     @property
-    def tested(self):
+    def tested(self) -> pd.DataFrame:
         """Suspects and reference, without siblings."""
         return self.real[self.real["group"] != SIBLING].reset_index(drop=True)
 
-    def group(self, name):
+    def group(self, name: str) -> pd.DataFrame:
         """The real images of one group."""
         return self.real[self.real["group"] == name].reset_index(drop=True)
 
-    @functools.cached_property
-    def primary(self):
-        """The name of the detector that the verdict rests on."""
-        order = WITH_LABELS if self.labelled else WITHOUT_LABELS
-        for name in order:
-            if name in self.names:
-                return name
-        if len(self._stackable) < 2:
-            return self._stackable[0] if self._stackable else _judges(self.names)[0]
-        return "named_stack" if self.labelled else "named_mean"
-
-    @property
-    def _stackable(self):
-        """The detectors that a stack of all named ones is made of."""
-        found = []
-        for name in self.names:
-            entry = registry.DETECTORS[name]
-            if entry.control or entry.make is None:
-                continue
-            made = entry.make(self.config)
-            if not made.uses_labels and not isinstance(made, Mean):
-                found.append(name)
-        return found
-
-    def detector(self, name):
-        """The detector of this name: fitted once where it needs no label, else to be cross-fitted.
-
-        Beside the registry's there are "named_stack" and "named_mean" over all named detectors.
-        """
-        if name not in self._fixed:
-            made = self._made(name)
+    def detector(self, name: str) -> Detector:
+        """The detector of this name: fitted once if it needs no label, else to be cross-fitted."""
+        if name not in self._fitted:
+            made = self.detectors.make(name)
             if isinstance(made, (Stack, Mean)):
                 parts = tuple(self.detector(signal.name) for signal in made.signals)
                 made = dataclasses.replace(made, signals=parts)
             if not made.uses_labels:
                 hidden = self.real.assign(label=-1)
                 made = Fixed(made.fit(hidden, self.generated, self.store))
-            self._fixed[name] = made
-        return self._fixed[name]
+            self._fitted[name] = made
+        return self._fitted[name]
 
-    def mean_of(self, name):
-        """The name of the detector that needs no label and has the signals of this one."""
-        if not self.detector(name).uses_labels:
-            return name
-        means = dict(zip(WITH_LABELS, WITHOUT_LABELS, strict=True)) | {"named_stack": "named_mean"}
-        return means.get(name, WITHOUT_LABELS[-1])
-
-    def _made(self, name):
-        if name not in ("named_stack", "named_mean"):
-            return registry.make_detector(name, self.config)
-        signals = tuple(registry.make_detector(each, self.config) for each in self._stackable)
-        kind, title = (Stack, "stack") if name == "named_stack" else (Mean, "plain mean")
-        return kind(name, f"{title} of the {len(signals)} detectors named", signals)
-
-    def scores(self, name, real=None, generated=None, *, decide=True):
+    def scores(
+        self,
+        name: str,
+        real: pd.DataFrame | None = None,
+        generated: pd.DataFrame | None = None,
+        *,
+        decide: bool = True,
+    ) -> pd.DataFrame:
         """Scores real images, none of which had a part in how it was scored by its label.
 
         Args:
@@ -150,7 +119,7 @@ class Case:
         score = detector.score(real.assign(label=-1), generated, self.store)
         return real.assign(split_id="all", split="test", score=score, decision=0)[COLUMNS]
 
-    def scores_of_siblings(self, name):
+    def scores_of_siblings(self, name: str) -> np.ndarray:
         """Scores of the siblings on the scale of `scores`: (siblings,) float64."""
         siblings, known = self.group(SIBLING), self.tested
         detector = self.detector(name)
@@ -167,7 +136,7 @@ class Case:
         return np.asarray(found) - np.mean(usual)
 
 
-def open_case(config, folder):
+def open_case(config: Config, folder: pathlib.Path) -> Case:
     """Lists and checks the images of an audit.
 
     Args:
@@ -184,7 +153,7 @@ def open_case(config, folder):
         )
         frame = catalog.frame
         real = frame[frame["role"] == "real"].reset_index(drop=True)
-        kind = "reference" if config.reference else "suspects"
+        kind: Kind = "reference" if config.reference else "suspects"
         real = real.assign(label=real["side"])
     else:
         catalog, kind = open_catalog(config.data, config, "train", store.add), "labelled"
@@ -202,30 +171,8 @@ def open_case(config, folder):
         )
     real = real.assign(part="")
     generated = catalog.generated.assign(part="")
-    names = _usable(registry.parse_detectors(config.detectors, config.shadow), kind, config)
-    return Case(kind, catalog, real, generated, tuple(names), config, folder, store)
-
-
-def _usable(names, kind, config):
-    """The names of the detectors that this kind of audit can ask, the blind controls among them."""
-    kept = [*names, *(name for name in BLIND if name not in names)]
-    if kind != "labelled":
-        entries = {name: registry.DETECTORS[name] for name in kept}
-        kept = [n for n, e in entries.items() if e.make and not e.make(config).uses_labels]
-    if not _judges(kept):
-        lost = "" if kind == "labelled" else " or learn from labels, which --suspects do not have"
-        raise UserError(
-            f"--detectors={config.detectors}: an audit needs a detector that can be asked for its "
-            f"controls too. Those named are controls, Siamese runs of their own{lost}. Name "
-            "others, or leave --detectors out."
-        )
-    return kept
-
-
-def _judges(names):
-    """The detectors that a verdict can rest on: neither controls nor runs of their own."""
-    entries = {name: registry.DETECTORS[name] for name in names}
-    return [name for name, entry in entries.items() if entry.make and not entry.control]
+    names = usable(registry.parse_detectors(config.detectors, config.shadow), kind, config)
+    return Case(kind, catalog, real, generated, names, config, folder, store)
 
 
 def _check_one_generator(real, generated):

@@ -95,8 +95,8 @@ def _asked(case, frame, generated):
     """
     patients = frame.groupby("label")["patient"].nunique()
     if generated is not None or patients.min() < max(2 * case.folds, 10):
-        return case.mean_of(case.primary)
-    return case.primary
+        return case.detectors.mean_of(case.detectors.primary)
+    return case.detectors.primary
 
 
 def too_few(frame):

@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from ganfp_tf.audit.case import BLIND
 from ganfp_tf.audit.control import Control, answered, half_of
+from ganfp_tf.audit.detector_set import BLIND
 from ganfp_tf.audit.synthetic_controls import planted_control, stand_in_controls
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
 from ganfp_tf.statistics.evaluation import ALPHA
@@ -110,7 +110,7 @@ def _halves(case, group, name):
         "non_members": ("images not used", "Not used against not used"),
     }[name]
     expected = f"One random half of the {who} must not look more used than the other: AUC 0.5"
-    if case.detector(case.primary).uses_labels:
+    if case.detector(case.detectors.primary).uses_labels:
         expected += ", or somewhat below, because weights are fitted to labels that mean nothing"
     frame = case.group(group)
     first = half_of(frame, np.random.default_rng([case.config.seed, 1, len(name)]))

@@ -1,6 +1,8 @@
 """What was audited, and which images look used most."""
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +76,9 @@ def data(case: Case) -> DataResult:
     names = names_of(case.kind)
     groups = {names[group]: case.group(group) for group in (SUSPECT, REFERENCE, SIBLING)}
     groups = {name: frame for name, frame in groups.items() if len(frame)}
-    counts = [(name, len(frame), frame["patient"].nunique()) for name, frame in groups.items()]
+    counts: list[tuple[str, int, int | None]] = [
+        (name, len(frame), frame["patient"].nunique()) for name, frame in groups.items()
+    ]
     counts.append(("generated images", len(case.generated), None))
     groups["generated images"] = case.generated
     frame = case.catalog.frame
@@ -92,7 +96,7 @@ def data(case: Case) -> DataResult:
     unreadable = case.catalog.unreadable
     return DataResult(
         counts=tuple(counts),
-        sizes=tuple((size, int(count)) for size, count in sizes.items()),
+        sizes=tuple((str(size), int(count)) for size, count in sizes.items()),
         duplicates=tuple(doubled),
         warnings=tuple(case.catalog.warnings),
         unreadable=tuple(zip(unreadable["path"], unreadable["reason"], strict=True)),
@@ -125,7 +129,8 @@ def riskiest(case: Case, images: pd.DataFrame) -> list[Entry]:
     to_made = np.concatenate([block for _, block in distance_rows(mine, made)])
     to_real = np.concatenate([block for _, block in distance_rows(mine, real)])
     entries = []
-    for number, row in enumerate(top.itertuples()):
+    rows: Iterable[Any] = top.itertuples()
+    for number, row in enumerate(rows):
         near = np.argsort(to_made[number], kind="stable")[:NEAREST]
         generated = [
             (
@@ -163,7 +168,7 @@ def riskiest_rows(entries: list[Entry], kind: str) -> tuple[RiskyImage, ...]:
             q=entry.q,
             flagged=entry.flagged,
             generated=tuple(NearImage(name, distance) for name, distance, _ in entry.generated),
-            neighbour=entry.neighbour and Neighbour(*entry.neighbour[:3]),
+            neighbour=None if entry.neighbour is None else Neighbour(*entry.neighbour[:3]),
         )
         for entry in entries
     )

@@ -107,7 +107,8 @@ def measure(case, kept):
         from ganfp_tf.models.runtime import prepare_runtime
 
         prepare_runtime(case.config)
-    names = [case.primary, *(name for name in case.names if name != case.primary)]
+    primary = case.detectors.primary
+    names = [primary, *(name for name in case.names if name != primary)]
     found = []
     with progress.bar(len(names), "detectors", "detector") as bar:
         for name in names:

@@ -51,7 +51,7 @@ def _detector_result(case, each, best):
     result = DetectorResult(
         name=each.name,
         title=each.title,
-        primary=each.name == case.primary,
+        primary=each.name == case.detectors.primary,
         control=each.control,
         network=each.network,
         uses_labels=each.uses_labels,
@@ -104,7 +104,7 @@ def judged_images(case: Case, scores: pd.DataFrame) -> pd.DataFrame:
     )
     siblings = case.group(SIBLING)[columns]
     if len(siblings):
-        found = case.scores_of_siblings(case.primary)
+        found = case.scores_of_siblings(case.detectors.primary)
         own = pd.concat(
             [
                 own,

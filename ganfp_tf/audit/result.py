@@ -26,7 +26,7 @@ from ganfp_tf.audit.parts import (
 )
 from ganfp_tf.audit.verdict import Verdict
 
-SCHEMA_ID = "urn:ganfp:audit:1"
+SCHEMA_ID: Literal["urn:ganfp:audit:1"] = "urn:ganfp:audit:1"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,7 +70,7 @@ def stand_in_controls(case):
 
 def _standardised(case, frame, made):
     """Scores in units of those of the images not used: two parts have scales of their own."""
-    scores = case.scores(case.mean_of(case.primary), frame, made, decide=False)
+    scores = case.scores(case.detectors.mean_of(case.detectors.primary), frame, made, decide=False)
     unused = scores["score"][scores["label"] == 0]
     spread = max(float(unused.std(ddof=0)), 1e-9)
     return scores.assign(score=(scores["score"] - unused.mean()) / spread)

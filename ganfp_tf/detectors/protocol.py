@@ -15,9 +15,14 @@ class Detector(Protocol):
         uses_labels: whether fit() looks at labels; it must then not score what it was fitted on.
     """
 
-    name: str
-    title: str
-    uses_labels: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def uses_labels(self) -> bool: ...
 
     def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store) -> "Detector":
         """Learns from real images, and leaves the detector itself as it was.

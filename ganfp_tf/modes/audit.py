@@ -31,7 +31,7 @@ def run(config):
     asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
     unrelated = controls.unrelated_images(case)
     asked |= {
-        "primary": case.primary,
+        "primary": case.detectors.primary,
         "unrelated": "" if unrelated is None else contents(unrelated),
     }
 

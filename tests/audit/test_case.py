@@ -35,29 +35,29 @@ def unread(kind, *names):
     ],
 )
 def test_the_primary_detector_is_fixed_by_the_list_of_names(names, labelled, without):
-    assert unread("labelled", *names).primary == labelled
-    assert unread("reference", *names).primary == without
-    assert unread("suspects", *names).primary == without
+    assert unread("labelled", *names).detectors.primary == labelled
+    assert unread("reference", *names).detectors.primary == without
+    assert unread("suspects", *names).detectors.primary == without
 
 
 def test_what_learns_from_labels_is_primary_where_it_is_alone():
-    assert unread("labelled", "classifier", "blind_pixels").primary == "classifier"
-    assert unread("labelled", "siamese_random", "fast_mean").primary == "fast_mean"
+    assert unread("labelled", "classifier", "blind_pixels").detectors.primary == "classifier"
+    assert unread("labelled", "siamese_random", "fast_mean").detectors.primary == "fast_mean"
 
 
 def test_named_stacks_hold_what_can_be_asked_again():
     names = ("nearest_pixels", "fast_mean", "classifier", "blind_pixels", "hits_pixels")
     case = unread("labelled", *names)
     for name, kind in (("named_stack", Stack), ("named_mean", Mean)):
-        made = case._made(name)
+        made = case.detectors.make(name)
         assert isinstance(made, kind)
         assert [signal.name for signal in made.signals] == ["nearest_pixels", "hits_pixels"]
 
 
 def test_the_mean_beside_a_detector(small):
-    assert small.primary == "named_stack"
-    assert small.mean_of("named_stack") == "named_mean"
-    assert small.mean_of("nearest_pixels") == "nearest_pixels"
+    assert small.detectors.primary == "named_stack"
+    assert small.detectors.mean_of("named_stack") == "named_mean"
+    assert small.detectors.mean_of("nearest_pixels") == "nearest_pixels"
 
 
 @pytest.mark.parametrize("names", ["blind_pixels", "siamese_random", "blind_pixels,siamese_random"])
@@ -108,7 +108,7 @@ def test_unused_images_of_used_patients_are_siblings(small):
 
 
 def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
-    scores = small.scores(small.primary)
+    scores = small.scores(small.detectors.primary)
     images = metrics.judged_images(small, scores)
     found = metrics.sibling_level(small, images)
     assert (found.images, found.patients) == (6, 3)
@@ -142,14 +142,14 @@ def test_siblings_of_a_stack_are_on_the_scale_of_its_scores(small):
     """Their scores are those that weights of all folds together give, less the mean of all."""
     case = small
     hidden = case.real.assign(label=-1)
-    prepared = case.detector(case.primary).prepare(hidden, case.generated, case.store)
+    prepared = case.detector(case.detectors.primary).prepare(hidden, case.generated, case.store)
     fitted = prepared.fit(case.tested, case.generated, case.store)
     whole = fitted.score(hidden, case.generated, case.store)
     siblings = (case.real["group"] == "sibling").to_numpy()
     expected = whole[siblings] - whole[~siblings].mean()
-    assert np.allclose(case.scores_of_siblings(case.primary), expected)
+    assert np.allclose(case.scores_of_siblings(case.detectors.primary), expected)
     # Used images score above the mean, the others below: what copies used ones is above, too.
-    scores = case.scores(case.primary)
+    scores = case.scores(case.detectors.primary)
     others = scores["score"][scores["label"] == 0]
     assert expected.min() > others.max()
 
@@ -174,7 +174,7 @@ class Learner:
 def test_siblings_of_what_learns_are_less_the_mean_of_the_others(small):
     """Used and other images are 1 to 12, with a mean of 6.5; siblings are 1 to 6."""
     case = dataclasses.replace(small)
-    case._fixed["learner"] = Learner()
+    case._fitted["learner"] = Learner()
     assert case.scores_of_siblings("learner").tolist() == [-5.5, -4.5, -3.5, -2.5, -1.5, -0.5]
 
 

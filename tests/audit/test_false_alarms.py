@@ -19,7 +19,7 @@ def test_few_alarms_without_anything_to_find(tmp_path, kind):
     within, and p on both sides of the middle."""
     data = write_patients(tmp_path / "data", 8, 24)
     case = dataclasses.replace(opened(data, tmp_path / "run", fdr=0.5), kind=kind)
-    assert case.primary == {"labelled": "named_stack", "reference": "named_mean"}[kind]
+    assert case.detectors.primary == {"labelled": "named_stack", "reference": "named_mean"}[kind]
     found = list(null_audits(case, 20))
     permuted, welch, flagged = (np.array(column) for column in zip(*found, strict=True))
     assert (permuted < 0.05).sum() <= 5
@@ -62,7 +62,7 @@ def test_halves_that_differ_are_found(tmp_path):
     mixed = case.real.assign(group="reference", label=0)
     permuted = [p for p, _, _ in null_audits(dataclasses.replace(case, real=mixed), 5)]
     assert min(permuted) > 0.001  # halves of used and unused together differ by chance alone
-    images = metrics.judged_images(case, case.scores(case.primary))
+    images = metrics.judged_images(case, case.scores(case.detectors.primary))
     assert metrics.set_level(case, images)[0].permutation_p < 0.01
 
 
@@ -86,8 +86,8 @@ def test_false_alarms_are_as_rare_as_said(shared_data, tmp_path, capsys, victim_
     rejected, any_flagged = (permuted < 0.05).mean(), (flagged > 0).mean()
     with capsys.disabled():
         print(
-            f"\n{victim_name}, {kind}, {case.primary}, {runs} runs: set test below .05 in "
-            f"{rejected:.3f} (Welch {(welch < 0.05).mean():.3f}), any image flagged in "
+            f"\n{victim_name}, {kind}, {case.detectors.primary}, {runs} runs: set test below .05 "
+            f"in {rejected:.3f} (Welch {(welch < 0.05).mean():.3f}), any image flagged in "
             f"{any_flagged:.3f}, {flagged.mean():.2f} flagged on average"
         )
     assert rejected <= 0.08

@@ -32,9 +32,9 @@ def null_audits(case, runs, *, seed=0):
         if base is None:
             base = own
         # Labels are hidden from what is fitted: the same for every half.
-        own._fixed.update(base._fixed)
-        scores = own.scores(own.primary, decide=own.labelled)
-        base._fixed.update(own._fixed)
+        own._fitted.update(base._fitted)
+        scores = own.scores(own.detectors.primary, decide=own.labelled)
+        base._fitted.update(own._fitted)
         images = metrics.judged_images(own, scores)
         together, _ = metrics.set_level(own, images)
         yield together.permutation_p, together.welch_p, int(images["flagged"].sum())

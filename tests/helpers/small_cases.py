@@ -63,7 +63,8 @@ def scored(rows, *, kind="labelled", names=("nearest_pixels", "blind_pixels"), *
     config = Config(**{**QUICK, **settings})
     place = pathlib.Path("nowhere")
     case = Case(kind, catalog, real, real.iloc[:0], tuple(names), config, place, PixelStore())
-    case._fixed[case.primary] = Known(dict(zip(frame["name"], frame["score"], strict=True)))
+    known = Known(dict(zip(frame["name"], frame["score"], strict=True)))
+    case._fitted[case.detectors.primary] = known
     tested = frame[frame["group"] != "sibling"].reset_index(drop=True)
     scores = case.tested[["name", "patient", "label"]].assign(
         score=tested["score"], decision=tested["decision"], split_id=tested["fold"], split="test"

@@ -6,7 +6,7 @@ from ganfp_tf.reports.render.tables import format_interval, format_p
 def method(case):
     """How it was done: sentences."""
     config = case.config
-    title = case.detector(case.primary).title
+    title = case.detector(case.detectors.primary).title
     lines = [
         f"Every detector scores every real image against the {len(case.generated)} generated ones; "
         "a higher score means used. The verdict rests on one of them, fixed before anything was "
