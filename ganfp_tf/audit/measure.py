@@ -1,17 +1,21 @@
 """Every detector of an audit on the same images, each measured once."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-import time
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
 from ganfp_tf import __version__, files, progress
+from ganfp_tf.audit.case import Case
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors import measure as shared
 from ganfp_tf.detectors import registry
-from ganfp_tf.runs import child_process, run_folder
-from ganfp_tf.timing import peak_bytes
+from ganfp_tf.detectors.measure import prepare_networks, train_as_run
+from ganfp_tf.runs import run_folder
 
 # What decides a detector's scores beside the images.
 DECIDING = (
@@ -57,14 +61,14 @@ class Measured:
     peak_bytes: int
 
 
-class Kept:
-    """Results on disk: what is there under the same settings and images is not done again.
+class StoredResults:
+    """Results on disk: what is there under the same settings and images is not computed again.
 
     Args:
         case: the `Case`.
     """
 
-    def __init__(self, case):
+    def __init__(self, case: Case):
         config = case.config
         decides = {name: getattr(config, name) for name in (*DECIDING, *OF_RUNS)}
         # In their order and with their names, for scores are kept in this order.
@@ -73,16 +77,16 @@ class Kept:
         text = json.dumps(decides, sort_keys=True)
         self.folder, self.key = case.folder, hashlib.sha256(text.encode()).hexdigest()
 
-    def __call__(self, place, asked, make):
-        """The JSON-ready value under `place`, from `make()` where it is not there.
+    def __call__(self, place: str, settings: dict, make: Callable[[], Any]) -> Any:
+        """The JSON-ready value under `place`, from `make()` if it is not there.
 
         Args:
             place: file below the run folder, without its ending.
-            asked: what else decides the value: a JSON-ready dict.
-            make: function () -> value.
+            settings: what else decides the value: a JSON-ready dict.
+            make: computes the value.
         """
         path = self.folder / f"{place}.json"
-        settings = {"key": self.key, **asked}
+        settings = {"key": self.key, **settings}
         if path.exists():
             stored = files.read_json(path)
             if stored.get("settings") == settings:
@@ -92,27 +96,23 @@ class Kept:
         return value
 
 
-def measure(case, kept):
+def measure(case: Case, stored: StoredResults) -> list[Measured]:
     """Scores every detector of the case, the primary one among them.
 
     Args:
         case: the `Case`.
-        kept: a `Kept`.
+        stored: where results are read from and written to.
 
     Returns:
-        list of `Measured`, the primary detector first.
+        The detectors, the primary one first.
     """
-    if any(registry.DETECTORS[name].network for name in case.names):
-        # TensorFlow waits until a network is needed; what it draws must be the same every time.
-        from ganfp_tf.models.runtime import prepare_runtime
-
-        prepare_runtime(case.config)
+    prepare_networks(case.names, case.config)
     primary = case.detectors.primary
     names = [primary, *(name for name in case.names if name != primary)]
     found = []
     with progress.bar(len(names), "detectors", "detector") as bar:
         for name in names:
-            value = kept(f"detectors/{name}", {}, lambda name=name: _scored(case, name))
+            value = stored(f"detectors/{name}", {}, functools.partial(_scored, case, name))
             scores = pd.DataFrame(value.pop("scores"))
             scores = scores.astype({"score": float, "decision": int, "label": int})
             found.append(Measured(scores=scores, **value))
@@ -121,15 +121,15 @@ def measure(case, kept):
 
 
 def _scored(case, name):
-    started = time.monotonic()
     entry = registry.DETECTORS.get(name)
     if entry and entry.run:
-        scores, peak = _of_run(case, name, entry)
+        measured = shared.measure(lambda: _of_run(case, name, entry.run_title))
+        scores, peak = measured.value
         title, uses_labels = entry.run_title, True
     else:
-        detector = case.detector(name)
-        scores, peak = case.scores(name, decide=case.labelled), peak_bytes()
-        title, uses_labels = detector.title, detector.uses_labels
+        measured = shared.measure(lambda: case.scores(name, decide=case.labelled))
+        scores, peak = measured.value, measured.peak_bytes
+        title, uses_labels = case.detector(name).title, case.detector(name).uses_labels
     return {
         "name": name,
         "title": title,
@@ -137,23 +137,15 @@ def _scored(case, name):
         "network": bool(entry and entry.network),
         "uses_labels": uses_labels,
         "scores": scores.to_dict("list"),
-        "seconds": time.monotonic() - started,
+        "seconds": measured.seconds,
         "peak_bytes": peak,
     }
 
 
-def _of_run(case, name, entry):
-    """Cross-fitted scores of a Siamese network that is a run of its own, in the case's order."""
-    config = dataclasses.replace(
-        case.config.without_detectors(),
-        mode="train",
-        folds=case.folds,
-        saved_model=False,
-        overwrite=False,
-        **entry.run,
-    )
+def _of_run(case, name, title):
+    """Scores of a Siamese network in the case's order, and the peak memory of its process."""
     place = case.folder / "detectors" / name
-    cost, _ = child_process.once(config, place, "evaluation.json", entry.run_title)
+    cost, _ = train_as_run(name, case.config, place, title)
     scores = run_folder.read_scores(place).set_index(["name", "patient"])
     order = pd.MultiIndex.from_frame(case.tested[["name", "patient"]])
     return scores.loc[order].reset_index().assign(split="test"), cost["peak_bytes"] or 0

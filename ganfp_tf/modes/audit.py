@@ -26,18 +26,18 @@ def run(config):
     frame = pd.concat([case.real, case.generated], ignore_index=True)
     run_folder.start(config, frame.assign(fast=frame["fast"]))
     print(f"run folder: {json.dumps(str(folder), ensure_ascii=False)}")
-    kept = measure.Kept(case)
-    measured = measure.measure(case, kept)
-    asked = {name: getattr(config, name) for name in CONTROL_SETTINGS}
+    stored = measure.StoredResults(case)
+    measured = measure.measure(case, stored)
+    settings = {name: getattr(config, name) for name in CONTROL_SETTINGS}
     unrelated = controls.unrelated_images(case)
-    asked |= {
+    settings |= {
         "primary": case.detectors.primary,
         "unrelated": "" if unrelated is None else contents(unrelated),
     }
 
     def control(name, make):
         print(f"control: {name}", flush=True)
-        return kept(f"controls/{name}", asked, make)
+        return stored(f"controls/{name}", settings, make)
 
     result, images, entries = assemble(
         case, measured, controls.run_controls(case, control, unrelated)

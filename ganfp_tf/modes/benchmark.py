@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-import time
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,10 @@ from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.data.pixels import PixelStore
+from ganfp_tf.detectors import measure as shared
 from ganfp_tf.detectors import registry
 from ganfp_tf.detectors.cross_fitting import FOLDS, cross_fitted_scores
+from ganfp_tf.detectors.measure import prepare_networks, train_as_run
 from ganfp_tf.reports.benchmark import page as report
 from ganfp_tf.reports.benchmark.controls import AGAINST
 from ganfp_tf.reports.render import canvas, page, tables
@@ -26,7 +27,6 @@ from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.metrics import auc_within
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.sample import Resampling, Sample
-from ganfp_tf.timing import peak_bytes
 
 TITLE = "Detectors on victims with known members"
 OF_DETECTORS = (
@@ -96,8 +96,7 @@ def measure(data, place, names, config, title):
             shown = entry.title(own)
             label = f"{title}, {shown} on {name}"
             if entry.run:
-                changed = dataclasses.replace(own.without_detectors(), **entry.run)
-                result, earlier = _siamese(changed, place / name / detector, label)
+                result, earlier = _siamese(detector, own, place / name / detector, label)
             else:
                 result, earlier = _classical(detector, images, place / name)
                 scores[detector] = pd.read_csv(place / name / f"{detector}.csv")
@@ -173,39 +172,39 @@ def _classical(name, images, folder):
     if path.exists() and files.read_json(path)["settings"] == settings:
         return files.read_json(path), True
     frame = images.frame
-    if registry.DETECTORS[name].network:
-        # TensorFlow waits until a network is needed; what it draws must be the same every time.
-        from ganfp_tf.models.runtime import prepare_runtime
-
-        prepare_runtime(config)
-    started = time.monotonic()
-    detector = registry.make_detector(name, config)
-    seeds = range(config.seed, config.seed + (config.fold_seeds if detector.uses_labels else 1))
-    found = [
-        cross_fitted_scores(detector, frame, images.store, folds=config.folds, seed=seed)
-        for seed in seeds
-    ]
-    strata = "split_id" if detector.uses_labels else None
-    scores = found[0]
-    evaluation = evaluate_frame(scores, Resampling.of(config), strata=strata).to_dict()
+    prepare_networks([name], config)
+    measured = shared.measure(lambda: _scored(name, frame, images.store, config))
+    scores, evaluation = measured.value
     result = {
-        "seconds": time.monotonic() - started,
-        "peak_bytes": peak_bytes(),
+        "seconds": measured.seconds,
+        "peak_bytes": measured.peak_bytes,
         "evaluation": evaluation,
-        "auc_seeds": [_auc_within(each) for each in found],
+        "auc_seeds": [_auc_within(each) for each in scores],
         "settings": settings,
     }
-    files.write_csv(folder / f"{name}.csv", scores)
+    files.write_csv(folder / f"{name}.csv", scores[0])
     files.write_json(path, result)
     return result, False
+
+
+def _scored(name, frame, store, settings):
+    """Cross-fitted scores for each seed of the folds, and the evaluation of the first."""
+    detector = registry.make_detector(name, settings)
+    count = settings.fold_seeds if detector.uses_labels else 1
+    found = [
+        cross_fitted_scores(detector, frame, store, folds=settings.folds, seed=seed)
+        for seed in range(settings.seed, settings.seed + count)
+    ]
+    strata = "split_id" if detector.uses_labels else None
+    return found, evaluate_frame(found[0], Resampling.of(settings), strata=strata).to_dict()
 
 
 def _auc_within(scores):
     return auc_within(*(scores[column].to_numpy() for column in ("label", "score", "split_id")))
 
 
-def _siamese(config, place, title):
-    cost, earlier = child_process.once(config, place, "evaluation.json", title)
+def _siamese(name, settings, place, title):
+    cost, earlier = train_as_run(name, settings, place, title)
     levels = files.read_json(place / "evaluation.json")["levels"]
     result = {"evaluation": levels["images_cross_fitted"]}
     return result | {key: cost[key] for key in ("seconds", "peak_bytes")}, earlier

@@ -202,7 +202,7 @@ def test_scores_that_are_kept_are_those_of_the_same_files_in_the_same_order(tmp_
 
     def scores():
         case = opened(data, tmp_path / "run", detectors="nearest_pixels")
-        first = measure.measure(case, measure.Kept(case))[0].scores
+        first = measure.measure(case, measure.StoredResults(case))[0].scores
         table = first.assign(digest=case.tested["digest"]).set_index("digest")
         assert list(first["name"]) == list(case.tested["name"])
         return table["score"].sort_index()
