@@ -34,20 +34,21 @@ def assemble(
         measured: the detectors, the primary one first.
         answers: what `controls.run_controls` returned.
         why: gives the sentence that says why a failed control failed.
-        method, limits: sentences, as in `AuditResult`.
+        method: sentences, as in `AuditResult`.
+        limits: likewise.
 
     Returns:
         The result, whose `seconds` and `peak_bytes` are not known yet (0 and None); the table of
-        `metrics.judged_images`; and the images that look used most.
+        `metrics.image_table`; and the images that look used most.
     """
     config = case.config
     rows = metrics.detector_results(case, measured)
-    images = metrics.judged_images(case, measured[0].scores)
+    images = metrics.image_table(case, measured[0].scores)
     one_by_one = metrics.image_level(case, images)
     together, share = metrics.set_level(case, images)
     power = metrics.power(case, images, rows[0].auc)
     auc = rows[0].auc or Estimate(None, None, None)
-    found = controls.judged(answers, case.kind, auc.low)
+    found = controls.judge_controls(answers, case.kind, auc.low)
     failed = [control for control, _, passed in found if passed is False]
     judged = verdict.judge(
         kind=case.kind,
@@ -55,7 +56,7 @@ def assemble(
         auc=auc.value,
         auc_low=auc.low,
         auc_high=auc.high,
-        detectable_auc=power and power.detectable_auc,
+        detectable_auc=None if power is None else power.detectable_auc,
         alpha=ALPHA,
         failed=[(control.title, why(control)) for control in failed],
         not_run=[control.title for control, _, _ in found if control.auc is None],

@@ -1,11 +1,13 @@
-"""A control's question, put to the detector that the verdict rests on, or to its signals."""
+"""A control, scored by the detector that the verdict rests on or by the mean of its signals."""
 
 import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.patient_scores import permuted_p
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.sample import Resampling
@@ -24,7 +26,7 @@ class Control:
         title: for people.
         kind: "negative" (nothing must be found) or "positive" (something must).
         expected, found: sentences.
-        auc, low, high: of the control's own question; None where it could not be run.
+        auc, low, high: of the control's own question; None if it could not be run.
         p: of an AUC above 0.5, labels being exchanged between patients; two-sided for the blind
             ones.
         share: planted copies among the generated images, else None.
@@ -35,7 +37,7 @@ class Control:
 
     name: str
     title: str
-    kind: str
+    kind: Literal["negative", "positive"]
     expected: str
     found: str = ""
     auc: float | None = None
@@ -47,17 +49,36 @@ class Control:
     seconds: float = 0.0
 
 
-def answered(case, question, frame, generated=None, *, detector=None, two_sided=False):
-    """The question with the answer of a detector on the images `frame`, labelled by the control."""
+def run_control(
+    case: Case,
+    question: Control,
+    frame: pd.DataFrame,
+    generated: pd.DataFrame | None = None,
+    *,
+    detector: str | None = None,
+    two_sided: bool = False,
+) -> Control:
+    """The control with its result on the images `frame`, which it has labelled.
+
+    Args:
+        case: the `Case`.
+        question: the control, not run.
+        frame: real images; labels are the control's.
+        generated: generated images; None: those of the case.
+        detector: its name; None: the primary one, or the mean of its signals.
+        two_sided: whether an AUC below 0.5 counts as well.
+    """
     if too_few(frame):
         return dataclasses.replace(question, found=TOO_FEW)
-    asked = detector or _asked(case, frame, generated)
-    scores = case.scores(asked, frame, generated, decide=False)
-    return judged_by(case, question, scores, two_sided)
+    name = detector or _detector_for(case, frame, generated)
+    scores = case.scores(name, frame, generated, decide=False)
+    return evaluate_control(case, question, scores, two_sided)
 
 
-def judged_by(case, question, scores, two_sided=False):
-    """The question with the answer that these scores give; labels are the control's."""
+def evaluate_control(
+    case: Case, question: Control, scores: pd.DataFrame, two_sided: bool = False
+) -> Control:
+    """The control with the result that these scores give; labels are the control's."""
     resampling = Resampling.of(case.config)
     evaluation = evaluate_frame(scores, resampling, strata="split_id")
     interval, p = evaluation.intervals["auc_within"], permuted_p(scores, resampling)
@@ -85,10 +106,10 @@ def judged_by(case, question, scores, two_sided=False):
     )
 
 
-def _asked(case, frame, generated):
-    """Who answers: the primary detector, or the mean of its signals.
+def _detector_for(case, frame, generated):
+    """The name of the primary detector, or of the mean of its signals.
 
-    Where labels that mean nothing are fitted, held-out images come out a little below chance,
+    If labels that mean nothing are fitted, held-out images come out a little below chance,
     because what the other folds have more of a held-out fold has less of. Against other generated
     images the mean is asked, which fits no label: its AUC is 0.5 where there is nothing, and a
     failure is not hidden. So is it where the folds would be too small to fit anything.
@@ -99,9 +120,10 @@ def _asked(case, frame, generated):
     return case.detectors.primary
 
 
-def too_few(frame):
+def too_few(frame: pd.DataFrame) -> bool:
+    """Whether one side has fewer than `FEWEST` patients."""
     patients = frame.groupby("label")["patient"].nunique().reindex([0, 1], fill_value=0)
-    return patients.min() < FEWEST
+    return bool(patients.min() < FEWEST)
 
 
 def _recovered(scores):
@@ -111,7 +133,7 @@ def _recovered(scores):
     return float((values[labels == 1] > limit).mean())
 
 
-def half_of(frame, rng):
+def half_of(frame: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     """Whether each image is of a random half of the patients: (len(frame),) bool."""
     codes, names = pd.factorize(frame["patient"])
     return np.isin(codes, rng.permutation(len(names))[: len(names) // 2])

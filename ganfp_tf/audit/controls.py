@@ -1,17 +1,22 @@
 """Controls of an audit: what must not be found, and what must be.
 
-Random halves are asked of the very detector that the verdict rests on, cross-fitted in the same
-way; where other generated images are needed, the plain mean of its signals answers.
+Random halves are scored by the very detector that the verdict rests on, cross-fitted in the same
+way; if other generated images are needed, by the plain mean of its signals.
 """
 
 import dataclasses
+import functools
 import pathlib
 import time
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-from ganfp_tf.audit.control import Control, answered, half_of
+from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.control import Control, half_of, run_control
 from ganfp_tf.audit.detector_set import BLIND
+from ganfp_tf.audit.parts import Kind
 from ganfp_tf.audit.synthetic_controls import planted_control, stand_in_controls
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
 from ganfp_tf.statistics.evaluation import ALPHA
@@ -21,32 +26,34 @@ REMARK = " More than chance, but too little to explain the finding."
 PLANTED = (1.0, 5.0, 20.0)  # percent of the generated images
 
 
-def run_controls(case, kept, unrelated=None):
+def run_controls(
+    case: Case,
+    stored: Callable[[str, Callable[[], list[dict]]], list[dict]],
+    unrelated: pd.DataFrame | None = None,
+) -> list[Control]:
     """Runs every control that this kind of audit can have.
 
     Args:
         case: the `Case`.
-        kept: function (name, make) that gives what make() returned when it was first asked for.
+        stored: function (name, make) that returns the stored result of a control, or make().
         unrelated: what `unrelated_images` returned.
-
-    Returns:
-        list of `Control`.
     """
-    planned = [("members", lambda: _halves(case, SUSPECT, "members"))]
+    planned: list[tuple[str, Callable[[], list[Control]]]] = [
+        ("members", lambda: _halves(case, SUSPECT, "members"))
+    ]
     if case.kind != "suspects":
         planned += [
             ("non_members", lambda: _halves(case, REFERENCE, "non_members")),
-            *((name, lambda name=name: _blind(case, name)) for name in BLIND),
+            *((name, functools.partial(_blind, case, name)) for name in BLIND),
             ("unrelated", lambda: _unrelated(case, unrelated)),
         ]
     planned += [
-        (f"planted_{share:g}", lambda share=share: planted_control(case, share))
-        for share in PLANTED
+        (f"planted_{share:g}", functools.partial(planted_control, case, share)) for share in PLANTED
     ]
     found = []
     for name, run in planned:
-        stored = kept(name, lambda run=run: _timed(run))
-        found += [Control(**fields) for fields in stored]
+        rows = stored(name, functools.partial(_timed, run))
+        found += [Control(**fields) for fields in rows]
     return found
 
 
@@ -57,14 +64,16 @@ def _timed(run):
     return [dataclasses.asdict(each) | {"seconds": seconds} for each in found]
 
 
-def judged(controls, kind, lowest=None):
+def judge_controls(
+    controls: list[Control], kind: Kind, lowest: float | None = None
+) -> list[tuple[Control, float | None, bool | None]]:
     """Which controls passed: list of (control, p adjusted over its kind or None, passed or None).
 
-    A negative one fails where its AUC lies above 0.5 by p < .05 (a blind one: on either side);
+    A negative one fails if its AUC lies above 0.5 by p < .05 (a blind one: on either side);
     together they raise a false alarm in at most 5 % of audits (Holm 1979). The unrelated generator
-    is asked in the units of the finding itself, so it fails only if it could explain it: if the
-    interval of its AUC reaches that of the finding. Else what it found is told, and the finding
-    stands for what is beyond it.
+    is measured in the units of the finding itself, so it fails only if it could explain it: if the
+    interval of its AUC reaches that of the finding. Otherwise what it found is reported, and the
+    finding stands for what is beyond it.
 
     A positive one passes where its AUC is above 0.5 by p < .05. What could not be run is neither;
     nor is a copy that is not found among suspects alone (kind "suspects"), for those may all have
@@ -73,7 +82,7 @@ def judged(controls, kind, lowest=None):
     Args:
         controls: list of `Control`.
         kind: of the case.
-        lowest: lower end of the interval of the primary detector's AUC; None where there is none.
+        lowest: lower end of the interval of the primary detector's AUC; None if there is none.
     """
     tested = [c for c in controls if c.kind == "negative" and c.p is not None]
     adjusted = dict(zip((c.name for c in tested), holm([c.p for c in tested]), strict=True))
@@ -83,7 +92,8 @@ def judged(controls, kind, lowest=None):
         if p is not None and control.kind == "negative":
             p = float(adjusted[control.name])
             passed = p >= ALPHA
-            if not passed and control.name == "unrelated" and control.high < (lowest or 0.0):
+            explains = control.high is None or control.high >= (lowest or 0.0)
+            if not passed and control.name == "unrelated" and not explains:
                 control, passed = dataclasses.replace(control, found=control.found + REMARK), True
         elif p is not None:
             found = p < ALPHA
@@ -92,13 +102,13 @@ def judged(controls, kind, lowest=None):
     return rows
 
 
-def remarks(judged):
-    """What a control that passed found all the same: sentences."""
+def remarks(results: list[tuple[Control, float | None, bool | None]]) -> list[str]:
+    """What controls that passed found all the same, as sentences; of `judge_controls`."""
     return [
         f'In the control "{control.title}" suspects look used for another reason than use, with '
         f"an AUC of {control.auc:.2f}. That is a part of the finding, not the whole: the interval "
         "of the finding lies above it."
-        for control, _, _ in judged
+        for control, _, _ in results
         if control.found.endswith(REMARK)
     ]
 
@@ -115,7 +125,7 @@ def _halves(case, group, name):
     frame = case.group(group)
     first = half_of(frame, np.random.default_rng([case.config.seed, 1, len(name)]))
     question = Control(name, title, "negative", expected + ".")
-    return [answered(case, question, frame.assign(label=first.astype(int)))]
+    return [run_control(case, question, frame.assign(label=first.astype(int)))]
 
 
 def _blind(case, name):
@@ -129,11 +139,11 @@ def _blind(case, name):
         "If it does, the two differ of themselves, and any detector may find that instead."
     )
     question = Control(key, title, "negative", expected)
-    return [answered(case, question, case.tested, detector=name, two_sided=True)]
+    return [run_control(case, question, case.tested, detector=name, two_sided=True)]
 
 
-def unrelated_images(case):
-    """The images of an unrelated generator, as rows of a Catalog; None where there are none.
+def unrelated_images(case: Case) -> pd.DataFrame | None:
+    """The images of an unrelated generator, as rows of a Catalog; None if there are none.
 
     They are those of --unrelated_generated, else what a simulation has left beside its victim.
     """
@@ -152,7 +162,7 @@ def unrelated_images(case):
 
 
 def _unrelated(case, made):
-    """Generated images that owe nothing to the images that are asked for."""
+    """Generated images that owe nothing to the images that are scored."""
     if made is None:
         return stand_in_controls(case)
     expected = (
@@ -160,4 +170,4 @@ def _unrelated(case, made):
         "AUC 0.5."
     )
     question = Control("unrelated", "Unrelated generator", "negative", expected)
-    return [answered(case, question, case.tested, made)]
+    return [run_control(case, question, case.tested, made)]

@@ -78,7 +78,7 @@ def _estimate(evaluation, name):
     return Estimate(**evaluation.to_dict()["metrics"][name])
 
 
-def judged_images(case: Case, scores: pd.DataFrame) -> pd.DataFrame:
+def image_table(case: Case, scores: pd.DataFrame) -> pd.DataFrame:
     """Scores with a p and an adjusted p for each image, the table behind scores.csv.
 
     A suspect's p is the share of the reference that scores at least as high, one added to both
@@ -129,7 +129,7 @@ def judged_images(case: Case, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def image_level(case: Case, images: pd.DataFrame) -> ImageResult | None:
-    """How many suspects are flagged; `images` is what `judged_images` returned."""
+    """How many suspects are flagged; `images` is what `image_table` returned."""
     if case.kind == "suspects":
         return None
     tested = int((images["group"] == SUSPECT).sum())

@@ -11,7 +11,8 @@ import tempfile
 import numpy as np
 import pandas as pd
 
-from ganfp_tf.audit.control import FEWEST, Control, answered, half_of, judged_by, too_few
+from ganfp_tf.audit.case import Case
+from ganfp_tf.audit.control import FEWEST, Control, evaluate_control, half_of, run_control, too_few
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT
 from ganfp_tf.simulation import planted_copies
 from ganfp_tf.simulation.memorising_stand_in import stand_in, write_images
@@ -22,11 +23,11 @@ MOST_MADE = 1000  # images of a stand-in generator
 DRAWS = 3  # of the halves that stand-in generators are made from
 
 
-def stand_in_controls(case):
+def stand_in_controls(case: Case) -> list[Control]:
     """Images made from one half of the suspects; the other half must not look used in them.
 
-    Asked of `DRAWS` draws of the halves, so that the answer does not hang on one of them: every
-    image is asked for once a draw, against images to which it owes nothing, and its scores are
+    Run on `DRAWS` draws of the halves, so that the result does not depend on one of them: every
+    image is scored once a draw, against images to which it owes nothing, and its scores are
     averaged. The same for the half that the images are made from.
     """
     other = Control(
@@ -49,7 +50,7 @@ def stand_in_controls(case):
         few = f"Not run: it needs {2 * FEWEST} patients on either side, and there are fewer."
         return [dataclasses.replace(question, found=few) for question in (other, own)]
     rng = np.random.default_rng([case.config.seed, 2])
-    asked = {"other": [], "own": []}
+    parts: dict[str, list[pd.DataFrame]] = {"other": [], "own": []}
     with _folder(case) as folder:
         for draw in range(DRAWS):
             halves = half_of(suspects, rng), half_of(reference, rng)
@@ -57,14 +58,14 @@ def stand_in_controls(case):
                 squares = _squares(case, suspects[halves[0] == side])
                 images = stand_in(squares, min(MOST_MADE, len(case.generated)), rng=rng)
                 made = write_images(folder / f"{draw}_{int(side)}", images, "made")
-                # Half of the images not used with each, so that they are asked for once as well.
+                # Half of the images not used with each, so that they are scored once as well.
                 unused = reference[halves[1] == side].assign(label=0)
                 for which, mine in (("other", halves[0] != side), ("own", halves[0] == side)):
                     frame = pd.concat([suspects[mine].assign(label=1), unused], ignore_index=True)
-                    asked[which].append(_standardised(case, frame, made))
+                    parts[which].append(_standardised(case, frame, made))
         return [
-            judged_by(case, other, _averaged(asked["other"])),
-            judged_by(case, own, _averaged(asked["own"])),
+            evaluate_control(case, other, _averaged(parts["other"])),
+            evaluate_control(case, own, _averaged(parts["own"])),
         ]
 
 
@@ -83,7 +84,7 @@ def _averaged(parts):
     return scores.groupby(keys, sort=False, as_index=False)["score"].mean()
 
 
-def planted_control(case, percent):
+def planted_control(case: Case, percent: float) -> list[Control]:
     """Copies of some images not used among the generated: those images must look used."""
     base = case.group(SUSPECT if case.kind == "suspects" else REFERENCE)
     who = "suspects" if case.kind == "suspects" else "images not used"
@@ -102,7 +103,7 @@ def planted_control(case, percent):
         share=percent / 100.0,
     )
     if too_few(frame):
-        return [answered(case, question, frame)]
+        return [run_control(case, question, frame)]
     if len(chosen) < FEWEST_PLANTED:
         found = f"Not run: only {len(chosen)} images can be copied at this share, too few to judge."
         return [dataclasses.replace(question, found=found)]
@@ -114,7 +115,7 @@ def planted_control(case, percent):
         made = write_images(folder, np.stack(changed), "copy")
         kept = np.sort(rng.permutation(len(case.generated))[count:])
         generated = pd.concat([case.generated.iloc[kept], made], ignore_index=True)
-        return [answered(case, question, frame, generated)]
+        return [run_control(case, question, frame, generated)]
 
 
 def _squares(case, frame):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Literal
 
-from ganfp_tf.audit.parts import Part, Sentences
+from ganfp_tf.audit.parts import Kind, Part, Sentences
 
+Code = Literal["evidence", "no_evidence", "inconclusive", "not_trustworthy"]
 KINDS = ("labelled", "reference", "suspects")
 
 HEADLINES = {
@@ -28,7 +30,7 @@ class Verdict(Part):
         failed_controls: names of controls
     """
 
-    code: Literal["evidence", "no_evidence", "inconclusive", "not_trustworthy"]
+    code: Code
     headline: str
     because: Sentences
     not_shown: Sentences
@@ -37,25 +39,25 @@ class Verdict(Part):
 
 def judge(
     *,
-    kind,
-    p,
-    auc,
-    auc_low,
-    auc_high,
-    detectable_auc,
-    failed=(),
-    not_run=(),
-    alpha=0.05,
-    enough=0.65,
-    power=0.8,
-    confidence=0.95,
-    n_flagged=0,
-    fdr=0.05,
-):
+    kind: Kind,
+    p: float | None,
+    auc: float | None,
+    auc_low: float | None,
+    auc_high: float | None,
+    detectable_auc: float | None,
+    failed: Iterable[tuple[str, str]] = (),
+    not_run: Iterable[str] = (),
+    alpha: float = 0.05,
+    enough: float = 0.65,
+    power: float = 0.8,
+    confidence: float = 0.95,
+    n_flagged: int = 0,
+    fdr: float = 0.05,
+) -> Verdict:
     """Judges the primary detector.
 
-    1. A failed control: "not_trustworthy", whatever the figures.
-    2. No images known to be unused (kind "suspects"), or a figure that is not defined:
+    1. A failed control: "not_trustworthy", whatever the metrics.
+    2. No images known to be unused (kind "suspects"), or a metric that is not defined:
        "inconclusive".
     3. p < alpha and the interval of the AUC above 0.5: "evidence".
     4. p >= alpha, the interval not above 0.5, and a true AUC of `enough` would have been found with
@@ -65,14 +67,18 @@ def judge(
     Args:
         kind: one of KINDS.
         p: permutation p over patients, one-sided; None or nan where there is none, as below.
-        auc, auc_low, auc_high: AUC of suspects (or used images) against the others, its interval.
+        auc: AUC of suspects (or used images) against the others.
+        auc_low: lower end of its interval.
+        auc_high: upper end.
         detectable_auc: true AUC that these numbers of patients find with probability `power`.
         failed: (name, why) of each failed control; why is a sentence.
         not_run: names of the controls that could not be run.
         alpha: level of the test.
         enough: AUC that the test must be able to find before its silence counts.
-        power, confidence: of `detectable_auc` and of the interval, for the wording.
-        n_flagged: images flagged one by one, at the false discovery rate `fdr`.
+        power: of `detectable_auc`, for the wording.
+        confidence: of the interval, for the wording.
+        n_flagged: images flagged one by one.
+        fdr: false discovery rate of the flagged images.
 
     Returns:
         A `Verdict`.
@@ -90,6 +96,7 @@ def judge(
     p, auc, low, high = figures
     detectable = math.nan if detectable_auc is None else float(detectable_auc)
 
+    code: Code
     if failed:
         code = "not_trustworthy"
         because = [
@@ -239,7 +246,13 @@ def _sentence(text):
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def gate(verdict_code, auc, *, fail_above_auc=None, fail_on_evidence=False):
+def gate(
+    verdict_code: Code,
+    auc: float | None,
+    *,
+    fail_above_auc: float | None = None,
+    fail_on_evidence: bool = False,
+) -> tuple[int, str]:
     """The exit code for a pipeline, and why: 0 passed or no gate, 3 tripped, 4 not to be judged.
 
     4 comes first: where a control failed or there is no AUC, a wanted gate has neither passed nor

@@ -7,22 +7,22 @@ import pandas as pd
 
 
 class Detector(Protocol):
-    """What scores real images against generated ones.
-
-    Attributes:
-        name: its key in `DETECTORS`.
-        title: for people, in lower case.
-        uses_labels: whether fit() looks at labels; it must then not score what it was fitted on.
-    """
+    """What scores real images against generated ones."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its key in `DETECTORS`."""
+        ...
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """For people, in lower case."""
+        ...
 
     @property
-    def uses_labels(self) -> bool: ...
+    def uses_labels(self) -> bool:
+        """Whether fit() looks at labels; it must then not score what it was fitted on."""
+        ...
 
     def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store) -> "Detector":
         """Learns from real images, and leaves the detector itself as it was.

@@ -109,7 +109,7 @@ def test_unused_images_of_used_patients_are_siblings(small):
 
 def test_siblings_have_a_row_of_their_own_and_are_in_no_other_figure(small):
     scores = small.scores(small.detectors.primary)
-    images = metrics.judged_images(small, scores)
+    images = metrics.image_table(small, scores)
     found = metrics.sibling_level(small, images)
     assert (found.images, found.patients) == (6, 3)
     # They are nearly the used images, which the generated ones copy.

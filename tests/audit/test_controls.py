@@ -9,8 +9,8 @@ import pytest
 from ganfp_tf.audit import control as asking
 from ganfp_tf.audit import controls, measure, synthetic_controls
 from ganfp_tf.audit.case import Case
-from ganfp_tf.audit.control import Control, answered, half_of, judged_by
-from ganfp_tf.audit.controls import judged, remarks, run_controls
+from ganfp_tf.audit.control import Control, evaluate_control, half_of, run_control
+from ganfp_tf.audit.controls import judge_controls, remarks, run_controls
 from ganfp_tf.errors import UserError
 from ganfp_tf.modes.audit import assemble
 from tests.helpers.small_cases import opened, scored, write_patients
@@ -49,7 +49,7 @@ def test_negative_controls_share_the_false_alarms():
         control("not run", None),
         control("d", 0.025),
     ]
-    found = {c.name: (p, passed) for c, p, passed in judged(asked, "labelled")}
+    found = {c.name: (p, passed) for c, p, passed in judge_controls(asked, "labelled")}
     assert found["c"] == (pytest.approx(0.04), False)
     assert found["a"] == (pytest.approx(0.06), True)
     assert found["d"] == (pytest.approx(0.06), True)
@@ -66,18 +66,18 @@ def test_copies_that_are_not_found_fail_but_among_suspects_alone():
         (0.049, "suspects", True),
         (0.049, "labelled", True),
     ):
-        assert judged([control("planted_5", p, "positive")], kind)[0][1:] == (p, passed)
+        assert judge_controls([control("planted_5", p, "positive")], kind)[0][1:] == (p, passed)
 
 
 def test_an_unrelated_generator_fails_only_where_it_could_explain_the_finding():
     asked = [control("unrelated", 0.01, auc=0.6, high=0.7, found="AUC 0.60.")]
     for lowest, passed in ((0.71, True), (0.7, False), (None, False)):
-        found = judged(asked, "labelled", lowest)
+        found = judge_controls(asked, "labelled", lowest)
         assert found[0][2] is passed
         assert len(remarks(found)) == passed
-    assert "too little to explain" in judged(asked, "labelled", 0.9)[0][0].found
+    assert "too little to explain" in judge_controls(asked, "labelled", 0.9)[0][0].found
     # No other control has this way out.
-    assert not judged([control("members", 0.01, high=0.6)], "labelled", 0.9)[0][2]
+    assert not judge_controls([control("members", 0.01, high=0.6)], "labelled", 0.9)[0][2]
 
 
 def test_halves_keep_patients_whole():
@@ -98,7 +98,7 @@ def test_too_few_patients_are_not_asked(monkeypatch):
     question = control("x", None)
     # 12 images, but of three patients.
     frame = case.tested.assign(label=case.tested["patient"].isin(["p0", "p1", "p2"]).astype(int))
-    found = answered(case, question, frame)
+    found = run_control(case, question, frame)
     assert found.p is None
     assert found.auc is None
     assert found.found == "Not run: it needs 4 patients on either side, and there are fewer."
@@ -110,7 +110,7 @@ def test_what_was_not_run_is_not_shown(tmp_path):
     data = write_patients(tmp_path / "data", 7, 7)
     case = opened(data, tmp_path / "run", detectors="nearest_pixels")
     answers = list(run(case).values())
-    found = judged(answers, case.kind)
+    found = judge_controls(answers, case.kind)
     unknown = [c for c, _, passed in found if passed is None]
     assert [c.name for c in unknown] == [
         "members",
@@ -163,7 +163,7 @@ def test_copies_take_the_place_of_generated_images(small, planted, monkeypatch):
         assert frame["label"].sum() == 10
         return question
 
-    monkeypatch.setattr(synthetic_controls, "answered", look)
+    monkeypatch.setattr(synthetic_controls, "run_control", look)
     synthetic_controls.planted_control(small, 20.0)
 
 
@@ -219,13 +219,15 @@ def test_blind_ones_fail_on_either_side():
     case, _ = scored([("a", "a", "suspect", 0.0)])
     labels = np.repeat([1, 0], 10)
     low = columns(np.arange(20.0), labels)
-    assert judged_by(case, control("x", None), low).p == 1.0
-    both = judged_by(case, control("x", None), low, two_sided=True)
+    assert evaluate_control(case, control("x", None), low).p == 1.0
+    both = evaluate_control(case, control("x", None), low, two_sided=True)
     assert (both.auc, both.p) == (0.0, pytest.approx(2 / 200))
-    high = judged_by(case, control("x", None), low.assign(label=1 - labels), two_sided=True)
+    high = evaluate_control(case, control("x", None), low.assign(label=1 - labels), two_sided=True)
     assert (high.auc, high.p) == (1.0, pytest.approx(2 / 200))
     # Where all tie, both sides have p = 1, and so has the test of both.
-    assert judged_by(case, control("x", None), low.assign(score=0.0), two_sided=True).p == 1.0
+    assert (
+        evaluate_control(case, control("x", None), low.assign(score=0.0), two_sided=True).p == 1.0
+    )
 
 
 def test_patients_with_more_images_are_exchanged_too():
@@ -236,7 +238,7 @@ def test_patients_with_more_images_are_exchanged_too():
         [0] * 8 + [1] * 16,
         patient=[f"n{i}" for i in range(8)] + [f"u{i // 2}" for i in range(16)],
     )
-    found = judged_by(case, control("x", None), frame)
+    found = evaluate_control(case, control("x", None), frame)
     assert found.auc == 1.0
     assert found.p == pytest.approx(1 / 200)
 
@@ -244,7 +246,7 @@ def test_patients_with_more_images_are_exchanged_too():
 def test_folds_of_one_side_each_are_not_run():
     case, _ = scored([("a", "a", "suspect", 0.0)])
     frame = columns(np.arange(10.0), [1] * 5 + [0] * 5, split_id=["a"] * 5 + ["b"] * 5)
-    found = judged_by(case, control("x", None), frame)
+    found = evaluate_control(case, control("x", None), frame)
     assert found.p is None
     assert found.found.startswith("Not run: no fold had images of both sides")
 
@@ -253,7 +255,7 @@ def test_copies_that_are_recovered():
     """By hand: of the other scores 0 to 19 the 95 % quantile is 19; two of four are above."""
     case, _ = scored([("a", "a", "suspect", 0.0)])
     frame = columns([*range(20), 18.5, 19.0, 19.5, 40.0], [0] * 20 + [1] * 4)
-    found = judged_by(case, control("planted_5", None, "positive", share=0.05), frame)
+    found = evaluate_control(case, control("planted_5", None, "positive", share=0.05), frame)
     assert found.recovered == 0.5
     assert "50% of the copied images" in found.found
 

@@ -28,7 +28,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(small):
-    return metrics.judged_images(small, small.scores("nearest_pixels"))
+    return metrics.image_table(small, small.scores("nearest_pixels"))
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_the_neighbour_is_no_copy_of_the_image_itself(tmp_path):
     with (data / "manifest.csv").open("a") as file:
         file.write("twin_1.png,real,1,somebody else\n")
     case = opened(data, tmp_path / "run", detectors="nearest_pixels")
-    found = description.riskiest(case, metrics.judged_images(case, case.scores("nearest_pixels")))
+    found = description.riskiest(case, metrics.image_table(case, case.scores("nearest_pixels")))
     named = {entry.name: entry.neighbour[0] for entry in found}
     assert named["twin_1.png"] != "used_1.png"
     assert named["used_1.png"] != "twin_1.png"

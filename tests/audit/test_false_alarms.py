@@ -48,7 +48,7 @@ def test_of_the_images_that_are_named_few_are_wrong():
             ],
             fdr=0.2,
         )
-        flagged = metrics.judged_images(case, table)["flagged"].to_numpy()
+        flagged = metrics.image_table(case, table)["flagged"].to_numpy()
         wrong.append(flagged[40:].sum() / max(1, flagged.sum()))
         named.append(flagged[:40].sum())
     error = np.std(wrong) / math.sqrt(len(wrong))
@@ -62,7 +62,7 @@ def test_halves_that_differ_are_found(tmp_path):
     mixed = case.real.assign(group="reference", label=0)
     permuted = [p for p, _, _ in null_audits(dataclasses.replace(case, real=mixed), 5)]
     assert min(permuted) > 0.001  # halves of used and unused together differ by chance alone
-    images = metrics.judged_images(case, case.scores(case.detectors.primary))
+    images = metrics.image_table(case, case.scores(case.detectors.primary))
     assert metrics.set_level(case, images)[0].permutation_p < 0.01
 
 

@@ -36,7 +36,7 @@ def test_p_and_q_of_images_by_hand():
     case, scores = scored(
         rows("suspect", [5, 4.5, 4, 2.5, 0]) + rows("reference", [1, 2, 3, 4]), fdr=0.5
     )
-    images = metrics.judged_images(case, scores)
+    images = metrics.image_table(case, scores)
     suspects, reference = images[:5], images[5:]
     assert suspects["p"].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.6, 1.0])
     # Benjamini & Hochberg: .2 * 5 / 2 twice, .4 * 5 / 3, .6 * 5 / 4, 1.
@@ -48,7 +48,7 @@ def test_p_and_q_of_images_by_hand():
     assert reference["q"].isna().all()
     assert not reference["flagged"].any()
     assert images["label"].tolist() == [1] * 5 + [0] * 4
-    assert not metrics.judged_images(*scored_again(case, scores, fdr=0.49))["flagged"].any()
+    assert not metrics.image_table(*scored_again(case, scores, fdr=0.49))["flagged"].any()
 
 
 def scored_again(case, scores, **settings):
@@ -62,16 +62,16 @@ def scored_again(case, scores, **settings):
 
 def test_labels_that_nobody_has_said_are_not_told():
     given = rows("suspect", [5, 4]) + rows("reference", [1, 2, 3])
-    images = metrics.judged_images(*scored(given, kind="reference"))
+    images = metrics.image_table(*scored(given, kind="reference"))
     assert set(images["label"]) == {-1}
     assert images["p"].notna().all()
-    alone = metrics.judged_images(*scored(given[:2], kind="suspects"))
+    alone = metrics.image_table(*scored(given[:2], kind="suspects"))
     assert alone[["p", "q"]].isna().all(axis=None)
     assert not alone["flagged"].any()
 
 
 def test_a_reference_of_one_image_has_no_p_of_its_own():
-    images = metrics.judged_images(*scored(rows("suspect", [5, 4]) + rows("reference", [1])))
+    images = metrics.image_table(*scored(rows("suspect", [5, 4]) + rows("reference", [1])))
     assert images["p"][:2].tolist() == [0.5, 0.5]
     assert math.isnan(images["p"][2])
 
@@ -85,7 +85,7 @@ def test_the_score_of_a_patient_is_the_mean_of_one_group():
             ("d", "p", "sibling", 9.0),
         ]
     )
-    images = metrics.judged_images(case, scores).set_index("name")
+    images = metrics.image_table(case, scores).set_index("name")
     assert images["patient_score"].to_dict() == {"a": 2.5, "b": 2.5, "c": 2.0, "d": 9.0}
 
 
@@ -93,16 +93,16 @@ def test_what_images_can_be_named():
     """19 unused images give p = .05 at best: all of 5 suspects, or 1 of 1, must be above them."""
     low = list(range(19))
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low))
-    found = metrics.image_level(case, metrics.judged_images(case, scores))
+    found = metrics.image_level(case, metrics.image_table(case, scores))
     assert (found.tested, found.flagged, found.resolvable) == (5, 5, True)
     assert found.smallest_p == pytest.approx(0.05)
     assert "that 19 images of the reference can give is 0.050: at least 5 of 5" in found.note
     case, scores = scored(rows("suspect", [50] * 5) + rows("reference", low[:18]))
-    found = metrics.image_level(case, metrics.judged_images(case, scores))
+    found = metrics.image_level(case, metrics.image_table(case, scores))
     assert (found.flagged, found.resolvable) == (0, False)
     assert "too large for any image to be named at a false discovery rate of 5%" in found.note
     case, scores = scored(rows("suspect", [5]), kind="suspects")
-    assert metrics.image_level(case, metrics.judged_images(case, scores)) is None
+    assert metrics.image_level(case, metrics.image_table(case, scores)) is None
 
 
 def test_the_set_is_compared_by_patients():
@@ -114,7 +114,7 @@ def test_the_set_is_compared_by_patients():
         + rows("reference", unused),
         permutations=5000,
     )
-    images = metrics.judged_images(case, scores)
+    images = metrics.image_table(case, scores)
     found, share = metrics.set_level(case, images)
     means = used.reshape(8, 3).mean(axis=1)
     welch = stats.ttest_ind(means, unused, equal_var=False, alternative="greater")
@@ -146,7 +146,7 @@ def test_folds_are_not_compared_with_each_other():
         rows("suspect", [101, 103, 102, 104, 106, 105, 1, 2], folds=folds)
         + rows("reference", [102, 105, 1, 2, 1.5, 1.5, 0, 3], folds=folds[4:] + ["b"] * 4)
     )
-    found, _ = metrics.set_level(case, metrics.judged_images(case, scores))
+    found, _ = metrics.set_level(case, metrics.image_table(case, scores))
     assert found.permutation_p > 0.2
     assert abs(found.difference.value) < 1
 
@@ -163,7 +163,7 @@ def test_patients_are_the_mean_of_their_images():
         ("g", "u0", "sibling", 50.0),
     ]
     case, scores = scored(given)
-    images = metrics.judged_images(case, scores)
+    images = metrics.image_table(case, scores)
     found = metrics.patient_level(case, images)
     assert found.n == 4
     assert found.auc.value == 0.75
@@ -178,7 +178,7 @@ def test_patients_are_the_mean_of_their_images():
 
 def of_kind(kind, given):
     case, scores = scored(given, kind=kind)
-    return case, metrics.judged_images(case, scores)
+    return case, metrics.image_table(case, scores)
 
 
 def test_p_does_not_hang_on_equally_many_images():
@@ -190,7 +190,7 @@ def test_p_does_not_hang_on_equally_many_images():
     row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
     assert row.auc.value == 1.0
     assert row.p == pytest.approx(1 / 200)
-    images = metrics.judged_images(case, scores)
+    images = metrics.image_table(case, scores)
     assert metrics.patient_level(case, images).p == row.p
     assert len(pooled(scores)) == 16
     assert permuted_p(scores, Resampling.of(case.config)) == row.p
@@ -206,17 +206,17 @@ def test_p_of_siblings_is_of_patients():
     given = rows("suspect", range(8)) + rows("reference", range(8))
     given += [(f"x{i}", f"s{i // 2}", "sibling", 20.0 + i) for i in range(10)]
     case, scores = scored(given)
-    found = metrics.sibling_level(case, metrics.judged_images(case, scores))
+    found = metrics.sibling_level(case, metrics.image_table(case, scores))
     assert (found.images, found.patients, found.auc.value) == (10, 5, 1.0)
     assert found.p == pytest.approx(1 / 200)  # one of 1287 ways
     case, scores = scored(given[:16])
-    assert metrics.sibling_level(case, metrics.judged_images(case, scores)) is None
+    assert metrics.sibling_level(case, metrics.image_table(case, scores)) is None
 
 
 def test_the_power_is_that_of_patients():
     given = rows("suspect", range(40), patients=[f"u{i // 2}" for i in range(40)])
     case, scores = scored(given + rows("reference", range(30)))
-    found = metrics.power(case, metrics.judged_images(case, scores), Estimate(0.613, 0.5, 0.7))
+    found = metrics.power(case, metrics.image_table(case, scores), Estimate(0.613, 0.5, 0.7))
     assert (found.suspects, found.reference) == (20, 30)
     assert found.significant_auc == significant_auc(20, 30, 0.05)
     assert found.detectable_auc == detectable_auc(20, 30, 0.05, 0.8)
@@ -231,7 +231,7 @@ def test_the_power_is_that_of_patients():
 
 def test_too_few_patients_have_no_power():
     case, scores = scored(rows("suspect", [1]) + rows("reference", [0]))
-    found = metrics.power(case, metrics.judged_images(case, scores), Estimate(1.0, 1.0, 1.0))
+    found = metrics.power(case, metrics.image_table(case, scores), Estimate(1.0, 1.0, 1.0))
     assert math.isnan(found.detectable_auc)
     assert found.curve[-1][1] == 0.0
     assert "no AUC could have been told from chance" in found.found
@@ -245,7 +245,7 @@ def test_epsilon_counts_patients():
     given += rows("reference", range(20), decisions=[0] * 20)
     given += [("x", "u0", "sibling", 3.0)]
     case, scores = scored(given)
-    found = metrics.epsilon(case, metrics.judged_images(case, scores))
+    found = metrics.epsilon(case, metrics.image_table(case, scores))
     assert [getattr(found, k) for k in ("true_positives", "used", "false_positives", "unused")] == [
         20,
         20,

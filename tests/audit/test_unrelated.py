@@ -24,7 +24,7 @@ def asked_against(monkeypatch):
         asked.append((question.name, frame, generated))
         return question
 
-    monkeypatch.setattr(controls, "answered", look)
+    monkeypatch.setattr(controls, "run_control", look)
     return asked
 
 

@@ -35,6 +35,6 @@ def null_audits(case, runs, *, seed=0):
         own._fitted.update(base._fitted)
         scores = own.scores(own.detectors.primary, decide=own.labelled)
         base._fitted.update(own._fitted)
-        images = metrics.judged_images(own, scores)
+        images = metrics.image_table(own, scores)
         together, _ = metrics.set_level(own, images)
         yield together.permutation_p, together.welch_p, int(images["flagged"].sum())
