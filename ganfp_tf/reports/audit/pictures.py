@@ -22,7 +22,7 @@ def draw(case, audit, measured, images, entries):
         case: the `Case`.
         audit: the dict of audit.json.
         measured: the detectors' `Measured`, the primary one first.
-        images: what `result.judged_images` returned.
+        images: what `metrics.image_table` returned.
         entries: the riskiest images.
 
     Returns:
