@@ -82,15 +82,13 @@ def evaluate_control(
     resampling = Resampling.of(case.config)
     evaluation = evaluate_frame(scores, resampling, strata="split_id")
     interval, p = evaluation.intervals["auc_within"], permuted_p(scores, resampling)
-    if math.isnan(p) or math.isnan(evaluation.auc_within):
+    auc = evaluation.auc_within
+    if auc is None or math.isnan(auc) or math.isnan(p):
         return dataclasses.replace(question, found="Not run: no fold had images of both sides.")
     if two_sided:
         below = permuted_p(scores.assign(score=-scores["score"]), resampling)
         p = min(1.0, 2.0 * min(p, below))
-    found = (
-        f"AUC {evaluation.auc_within:.2f} [{interval.low:.2f}, {interval.high:.2f}] over "
-        f"{len(scores)} images."
-    )
+    found = f"AUC {auc:.2f} [{interval.low:.2f}, {interval.high:.2f}] over {len(scores)} images."
     recovered = None
     if question.share is not None:
         recovered = _recovered(scores)
@@ -98,7 +96,7 @@ def evaluate_control(
     return dataclasses.replace(
         question,
         found=found,
-        auc=evaluation.auc_within,
+        auc=auc,
         low=interval.low,
         high=interval.high,
         p=float(p),

@@ -85,7 +85,13 @@ def judge_controls(
         lowest: lower end of the interval of the primary detector's AUC; None if there is none.
     """
     tested = [c for c in controls if c.kind == "negative" and c.p is not None]
-    adjusted = dict(zip((c.name for c in tested), holm([c.p for c in tested]), strict=True))
+    adjusted = dict(
+        zip(
+            (c.name for c in tested),
+            holm(np.array([c.p for c in tested], dtype=float)),
+            strict=True,
+        )
+    )
     rows = []
     for control in controls:
         p, passed = control.p, None
