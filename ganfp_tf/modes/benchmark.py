@@ -57,7 +57,9 @@ def run(config):
     else:
         rows = measure(pathlib.Path(config.data), folder / "detectors", names, config, "data")
         facts = _facts_of(config.data, catalog)
-        words = write([facts | row for row in rows], [facts | {"done": True}], folder, config)
+        words = write(
+            [facts | row for row in rows], [facts | {"done": True}], folder, config.confidence
+        )
     print("", *words, f"written: {folder}/benchmark.html, .md and .csv", sep="\n")
 
 
@@ -110,7 +112,7 @@ def measure(data, place, names, config, title):
                 "auc_seeds": result.get("auc_seeds"),
                 **_figures(result["evaluation"]),
             }
-            row |= _beside(scores, detector, own)
+            row |= _beside(scores, detector, Resampling.of(own))
             told = "done earlier; " if earlier else ""
             shown = tables.format_interval(row["auc"], row["auc_low"], row["auc_high"])
             print(f"{label}: {told}AUC {shown}, {row['seconds']:.0f} s", flush=True)
@@ -121,19 +123,19 @@ def measure(data, place, names, config, title):
 class _Images:
     """A data set's images, listed when the first detector that is not done asks for them."""
 
-    def __init__(self, config, networks):
-        self.config = config
-        self.store = PixelStore(reader=ImageReader.of(config), folder=str(networks))
+    def __init__(self, settings, networks):
+        self.settings = settings
+        self.store = PixelStore(reader=ImageReader.of(settings), folder=str(networks))
 
     @functools.cached_property
     def frame(self):
-        return open_catalog(self.config.data, self.config, "train", self.store.add).frame
+        return open_catalog(self.settings.data, self.settings, "train", self.store.add).frame
 
 
-def write(rows, planned, folder, config):
+def write(rows, planned, folder, confidence):
     """Writes the benchmark's files; returns what the page says in words."""
     frame = pd.DataFrame(rows)
-    parts = report.sections(frame, confidence=config.confidence, planned=planned)
+    parts = report.sections(frame, confidence=confidence, planned=planned)
     for section in parts:
         if section.picture:
             canvas.save(section.picture.figure, folder / section.picture.path)
@@ -157,13 +159,13 @@ def _run_grid(config, folder, names):
         rows += [facts[number - 1] | row for row in found]
         # A grid may take days: what is known so far can be read.
         planned = [fact | {"done": row < number} for row, fact in enumerate(facts)]
-        words = write(rows, planned, folder, config)
+        words = write(rows, planned, folder, config.confidence)
     return words
 
 
 def _classical(name, images, folder):
     """The result of a detector that is no run, and whether it was there; scores lie beside it."""
-    config, path = images.config, folder / f"{name}.json"
+    config, path = images.settings, folder / f"{name}.json"
     settings = (
         config.settings("report")
         | {"detectors": name}
@@ -210,13 +212,13 @@ def _siamese(name, settings, place, title):
     return result | {key: cost[key] for key in ("seconds", "peak_bytes")}, earlier
 
 
-def _beside(scores, name, config):
+def _beside(scores, name, resampling):
     """A detector beside the plainest strong attack, and among members and non-members alone.
 
     Args:
         scores: of the detectors so far, name -> cross-fitted scores.
         name: the detector.
-        config: says seed, resamples and confidence.
+        resampling: numbers of resamples, confidence and seed.
 
     Returns:
         dict: `less`, the AUC less that of `AGAINST` on the same resampled patients; `members_auc`
@@ -232,16 +234,16 @@ def _beside(scores, name, config):
         # Ranked within the folds of either: scores of two folds are not of one scale.
         sample = Sample.from_frame(own.assign(patient=patients), strata="split_id")
         against = scores[AGAINST]["score"].to_numpy()
-        found = paired_bootstrap(sample, against, Resampling.of(config))
+        found = paired_bootstrap(sample, against, resampling)
         row |= {"less": found.difference, "less_low": found.low, "less_high": found.high}
     for label, key in ((1, "members_auc"), (0, "non_members_auc")):
         half = own[own["label"] == label].reset_index(drop=True)
         numbers, names = pd.factorize(half["patient"])
-        rng = np.random.default_rng([config.seed, label])
+        rng = np.random.default_rng([resampling.seed, label])
         chosen = np.isin(numbers, rng.permutation(len(names))[: len(names) // 2]).astype(int)
         if 0 < chosen.sum() < len(chosen):
             half = half.assign(label=chosen, decision=chosen)
-            found = evaluate_frame(half, Resampling.of(config)).to_dict()
+            found = evaluate_frame(half, resampling).to_dict()
             auc = found["metrics"]["auc"]
             row |= {key: auc["value"], f"{key}_low": auc["low"], f"{key}_high": auc["high"]}
     return row
