@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shlex
 
 import keras
@@ -10,6 +11,9 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
+from ganfp_tf.data.images import ImageReader
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports.render import canvas, mosaic
@@ -32,17 +36,17 @@ class Patients:
     table: pd.DataFrame
     images: np.ndarray
 
-    def of(self, group):
+    def of(self, group: str) -> np.ndarray:
         """The squares of a group, in the order of the table."""
         return self.images[(self.table.group == group).to_numpy()]
 
-    def in_order(self, group):
+    def in_order(self, group: str) -> np.ndarray:
         """The squares of a group, in natural order of their places."""
         rows = self.table[self.table.group == group].sort_values("target", key=dataset.natural)
         return self.images[rows.index]
 
 
-def run(config):
+def run(config: Config) -> None:
     """Makes a victim and its data set, or shadows; what is done already is not done again."""
     shadows.check_free(run_folder.folder_of(config))
     if config.overwrite:
@@ -55,36 +59,89 @@ def run(config):
     if (folder / "victim.json").exists():
         print(_summary(files.read_json(folder / "victim.json"), folder))
         return
-    _prepare(config)
-    table = dataset.place_real(membership.divide(open_pool(config), config), config.seed)
-    people = Patients(table, read_squares(table.path.tolist(), config.size, config))
+    trainer = _prepare(config)
+    fraction, seed = config.test_fraction, config.seed
+    pool = open_pool(trainer.victim, config.patient_regex)
+    groups = membership.divide(pool, trainer.victim, test_fraction=fraction, seed=seed)
+    table = dataset.place_real(groups, seed)
+    people = Patients(table, read_squares(table.path.tolist(), config.size, ImageReader.of(config)))
     inside = (table.group != membership.UNRELATED).to_numpy()
     dataset.write_images(folder, table.target[inside], people.images[inside])
 
-    facts = {"victim": _make(people, folder, config)}
+    tested = membership.held_out(config.generated, fraction, "generated")
+    record = {"command": _command(config), "settings": config.bound_settings()}
+    record |= _describe(people)
+    record["victim"] = _make(people, folder, trainer, tested, seed)
     if config.unrelated:
-        facts["unrelated"] = _make_unrelated(people, folder, config)
-    record = _record(people, facts, config)
+        record["unrelated"] = _make_unrelated(people, folder, trainer, tested, seed + 1)
+    record["environment"] = run_folder.environment()
     files.write_json(folder / "victim.json", record)
     print(_summary(record, folder))
 
 
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """Trains generators of the same settings on different images.
+
+    Attributes:
+        victim: the settings of the generators.
+        jit_compile: whether the training step is compiled with XLA.
+        tensorboard: whether TensorBoard logs are written.
+    """
+
+    victim: VictimSettings
+    jit_compile: bool
+    tensorboard: bool
+
+    def train(
+        self, members: np.ndarray, others: np.ndarray, folder: pathlib.Path, seed: int, title: str
+    ) -> tuple[training.Trained, float | None]:
+        """Trains on `members`, uint8 (N, size, size).
+
+        Args:
+            members: the images to train on.
+            others: other real images, uint8 (M, size, size).
+            folder: where checkpoint, history, generator and logs go.
+            seed: seed of the training.
+            title: title of the progress bar.
+
+        Returns:
+            The trained generator; the Fréchet distance of members and others, or None if there
+            are too few others.
+        """
+        # The distance of two images to themselves would say nothing.
+        watch = Fidelity(members, others) if len(others) >= shadows.LEAST else None
+        with open_log(folder / "tensorboard", self.tensorboard) as log:
+            trained = training.train(
+                members,
+                folder,
+                self.victim,
+                seed=seed,
+                title=title,
+                jit_compile=self.jit_compile,
+                make_callbacks=lambda latents: [Samples(log, folder, watch, latents)],
+            )
+        return trained, watch.reference if watch else None
+
+
 def _prepare(config):
+    """Sets up TensorFlow; returns the `Trainer` of these settings."""
     prepare_runtime(config)
     # The slopes of R1 are taken inside a condition, where this rewriting fails and says so.
     tf.config.optimizer.set_experimental_options({"remapping": False})
+    return Trainer(config.section(VictimSettings), config.jit_compile, config.tensorboard)
 
 
-def _make(people, folder, config):
-    """Trains the victim and writes its images and the tables; returns what is known of it."""
+def _make(people, folder, trainer, tested, seed):
+    """Trains the victim, writes its images and the tables; returns its part of victim.json."""
+    count = trainer.victim.generated
     members = people.of(membership.MEMBER)
     others = people.of(membership.NON_MEMBER)
-    trained, reference = _train(members, others, folder / "victim", config, config.seed, "victim")
-    generated = sampling.generate(trained.generator, config.generated, config.seed)
-    rng = np.random.default_rng([config.seed, PLANTED])
-    generated, sources = planted_copies.plant(generated, members, config.plant_copies, rng)
-    tested = membership.held_out(config.generated, config.test_fraction, "generated")
-    targets = dataset.generated_targets(config.generated, tested)
+    trained, reference = trainer.train(members, others, folder / "victim", seed, "victim")
+    generated = sampling.generate(trained.generator, count, seed)
+    rng, percent = np.random.default_rng([seed, PLANTED]), trainer.victim.plant_copies
+    generated, sources = planted_copies.plant(generated, members, percent, rng)
+    targets = dataset.generated_targets(count, tested)
     dataset.write_images(folder, targets, generated)
     copied = np.flatnonzero(sources >= 0)
     member_targets = people.table.target[people.table.group == membership.MEMBER].to_numpy()
@@ -95,27 +152,24 @@ def _make(people, folder, config):
     picture = np.concatenate([members[:SHOWN], generated[:SHOWN]])
     figure = mosaic.grid(picture, columns=8, title="members above, generated images below")
     canvas.save(figure, folder / "images.png")
-    facts = _facts(trained, reference, config.seed)
-    return facts | {
-        "generated": config.generated,
+    return _facts(trained, reference, seed) | {
+        "generated": count,
         "generated_test": tested,
         "planted": len(copied),
         "generated_digest": dataset.digest_of_images(generated),
     }
 
 
-def _make_unrelated(people, folder, config):
-    """Trains a victim on other patients; its images know nothing of ours."""
-    members, seed = people.of(membership.UNRELATED), config.seed + 1
-    others, place = people.of(membership.NON_MEMBER), folder / "unrelated"
-    trained, reference = _train(members, others, place / "victim", config, seed, "unrelated victim")
-    tested = membership.held_out(config.generated, config.test_fraction, "generated")
-    count = config.generated - tested
+def _make_unrelated(people, folder, trainer, tested, seed):
+    """Trains a victim on other patients; its images are independent of the members."""
+    members, others = people.of(membership.UNRELATED), people.of(membership.NON_MEMBER)
+    place, title = folder / "unrelated", "unrelated victim"
+    trained, reference = trainer.train(members, others, place / "victim", seed, title)
+    count = trainer.victim.generated - tested
     generated = sampling.generate(trained.generator, count, seed)
     dataset.write_images(place, dataset.unrelated_targets(count), generated)
     dataset.write_unrelated(folder, people.table, count)
-    facts = _facts(trained, reference, seed)
-    return facts | {
+    return _facts(trained, reference, seed) | {
         "generated": count,
         "generated_digest": dataset.digest_of_images(generated),
         "members_digest": dataset.digest_of_images(members),
@@ -124,29 +178,34 @@ def _make_unrelated(people, folder, config):
 
 def _make_shadows(folder, config):
     """Trains the shadows that are not done yet, one after the other."""
-    table = shadows.list_contents(open_pool(config, labels=config.shadow_on == "not_used"))
-    squares = None
-    for number, seen in enumerate(shadows.who_sees_what(table, config)):
+    victim = config.section(VictimSettings)
+    pool = open_pool(victim, config.patient_regex, labels=config.shadow_on == "not_used")
+    table = shadows.list_contents(pool)
+    trainer, squares = None, None
+    for number, seen in enumerate(shadows.who_sees_what(table, victim, config.seed)):
         place, title = folder / f"shadow_{number}", f"shadow {number + 1} of {config.shadows}"
         division = shadows.digest_of_division(table, seen)
         if (place / "shadow.json").exists():
-            record, told = files.read_json(place / "shadow.json"), "trained earlier"
+            record, done = files.read_json(place / "shadow.json"), "trained earlier"
             if record["division_digest"] != division:
                 raise UserError(
                     f"{place} was trained on other images than --real gives now. Bring them back, "
                     "or start anew with --overwrite."
                 )
         else:
-            if squares is None:
-                _prepare(config)
-                squares = read_squares(table.path.tolist(), config.size, config)
-            told = "trained"
-            record = _make_shadow(number, table, seen, squares, place, config)
+            if trainer is None:
+                trainer, reader = _prepare(config), ImageReader.of(config)
+                squares = read_squares(table.path.tolist(), config.size, reader)
+            done = "trained"
+            seed = shadows.seed_of(config.seed, number)
+            record = {"command": _command(config), "number": number}
+            record["settings"] = config.bound_settings()
+            record |= _make_shadow(table, seen, squares, place, trainer, seed, title)
             record["division_digest"] = division
             # Last: a folder with a shadow.json is a whole shadow.
             files.write_json(place / "shadow.json", record)
         print(
-            f"{title}: {told} on {record['seen']} of {record['images']} images, "
+            f"{title}: {done} on {record['seen']} of {record['images']} images, "
             f"{record['seconds']:.0f} s",
             flush=True,
         )
@@ -154,44 +213,26 @@ def _make_shadows(folder, config):
     print(f"These are shadows for --mode=benchmark --shadow={shown}")
 
 
-def _make_shadow(number, table, seen, squares, place, config):
-    """Trains one shadow and writes its images; returns what shadow.json says of it."""
-    seed, title = shadows.seed_of(config, number), f"shadow {number + 1} of {config.shadows}"
+def _make_shadow(table, seen, squares, place, trainer, seed, title):
+    """Trains one shadow and writes its images; returns its part of shadow.json."""
+    count = trainer.victim.generated
     # What earlier shadows built would be kept for the whole run.
     keras.backend.clear_session()
     once = ~table.digest.duplicated().to_numpy()
     members, others = squares[seen & once], squares[~seen & once]
-    trained, reference = _train(members, others, place / "victim", config, seed, title)
-    generated = sampling.generate(trained.generator, config.generated, seed)
-    dataset.write_images(place, shadows.targets(config.generated), generated)
+    trained, reference = trainer.train(members, others, place / "victim", seed, title)
+    generated = sampling.generate(trained.generator, count, seed)
+    dataset.write_images(place, shadows.targets(count), generated)
     shadows.write_seen(place, table, seen)
     return {
-        "command": "python main.py " + shlex.join(config.as_flags()),
-        "number": number,
-        "settings": config.bound_settings(),
         "images": int(once.sum()),
         "seen": len(members),
         **_facts(trained, reference, seed),
-        "generated": config.generated,
+        "generated": count,
         "generated_digest": dataset.digest_of_images(generated),
         "members_digest": dataset.digest_of_images(members),
         "environment": run_folder.environment(),
     }
-
-
-def _train(members, others, folder, config, seed, title):
-    # The distance of two images to themselves would say nothing.
-    watch = Fidelity(members, others) if len(others) >= shadows.LEAST else None
-    with open_log(folder / "tensorboard", config.tensorboard) as log:
-        trained = training.train(
-            members,
-            folder,
-            config,
-            seed=seed,
-            title=title,
-            make_callbacks=lambda latents: [Samples(log, folder, watch, latents)],
-        )
-    return trained, watch.reference if watch else None
 
 
 def _facts(trained, reference, seed):
@@ -208,19 +249,19 @@ def _facts(trained, reference, seed):
     }
 
 
-def _record(people, facts, config):
-    """What victim.json says: how to make the same victim again, and how to see that it is."""
+def _command(config):
+    return "python main.py " + shlex.join(config.as_flags())
+
+
+def _describe(people):
+    """The part of victim.json on the real images: their number in each group, and digests."""
     groups = people.table.groupby(["group", "part"]).size()
     return {
-        "command": "python main.py " + shlex.join(config.as_flags()),
-        "settings": config.bound_settings(),
         "images": {" ".join(key).strip(): int(count) for key, count in groups.items()},
         "digests": {
             group: dataset.digest_of_images(people.in_order(group))
             for group in (membership.MEMBER, membership.NON_MEMBER, membership.SIBLING)
         },
-        **facts,
-        "environment": run_folder.environment(),
     }
 
 

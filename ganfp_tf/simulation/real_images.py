@@ -3,12 +3,14 @@
 import concurrent.futures
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from ganfp_tf import progress
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data import images, layouts
 from ganfp_tf.data.catalog import assign_patients
 from ganfp_tf.data.folders import list_images
@@ -19,12 +21,15 @@ from ganfp_tf.simulation.phantoms import phantom
 PHANTOM = "phantom"
 
 
-def open_pool(config, *, labels=False):
-    """Lists the real images of `--real`; phantoms are rendered where they are not there yet.
+def open_pool(
+    victim: VictimSettings, patient_regex: str = "", *, labels: bool = False
+) -> pd.DataFrame:
+    """Lists the real images of `--real`; phantoms that do not exist yet are rendered.
 
     Args:
-        config: the simulation's Config.
-        labels: whether to tell them: 1 used, 0 not used, -1 unknown. A victim has no use for them.
+        victim: the settings of the victim.
+        patient_regex: regular expression of the patient in a path, or "".
+        labels: whether to add them: 1 used, 0 not used, -1 unknown. A victim does not need them.
 
     Returns:
         DataFrame of path, relative and patient (text), with `labels` also label, in natural order
@@ -33,24 +38,26 @@ def open_pool(config, *, labels=False):
     Raises:
         UserError: no such folder, no images in it, or rendered phantoms of other settings.
     """
-    if config.real == PHANTOM:
-        frame = _phantoms(config)
+    if victim.real == PHANTOM:
+        frame = _phantoms(victim)
     else:
-        frame = _folder(pathlib.Path(config.real))
-        frame, _ = assign_patients(frame, config.patient_regex)
+        frame = _folder(pathlib.Path(victim.real))
+        frame, _ = assign_patients(frame, patient_regex)
     order = sorted(frame.index, key=lambda row: layouts.natural_key(frame.relative[row]))
     columns = ["path", "relative", "patient"] + ["label"] * labels
     return frame.loc[order, columns].reset_index(drop=True)
 
 
-def read_squares(paths, size, config, title="reading real images"):
+def read_squares(
+    paths: Sequence[str], size: int, reader: images.ImageReader, title: str = "reading real images"
+) -> np.ndarray:
     """Reads images as `(N, size, size)` uint8: gray, the largest central square, smoothly scaled.
 
     Raises:
         UserError: names the files that cannot be read.
     """
     with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
-        results = workers.map(lambda path: _read(path, size, config), paths)
+        results = workers.map(lambda path: _read(path, size, reader), paths)
         read = list(_shown(results, len(paths), title))
     refused = [
         f"  {layouts.shown(str(path))}: {found}"
@@ -66,18 +73,18 @@ def read_squares(paths, size, config, title="reading real images"):
     return np.stack(read)
 
 
-def _phantoms(config):
+def _phantoms(victim):
     folder = (
-        pathlib.Path(config.phantom_dir) / f"{config.size}-{config.slices}-{config.phantom_seed}"
+        pathlib.Path(victim.phantom_dir) / f"{victim.size}-{victim.slices}-{victim.phantom_seed}"
     )
     phantom.write_phantoms(
         folder,
-        patients=patients_needed(config),
-        slices=config.slices,
-        size=config.size,
-        seed=config.phantom_seed,
+        patients=patients_needed(victim),
+        slices=victim.slices,
+        size=victim.size,
+        seed=victim.phantom_seed,
     )
-    rows = phantom.listing(patients_needed(config), config.slices)
+    rows = phantom.listing(patients_needed(victim), victim.slices)
     return pd.DataFrame(
         {
             "path": [str(folder / name) for name, _, _ in rows],
@@ -97,10 +104,10 @@ def _folder(root):
     return list_images(root, flag="--real", role="real")
 
 
-def _read(path, size, config):
-    """The square, or in words why there is none."""
+def _read(path, size, reader):
+    """The square, or a text that says why there is none."""
     try:
-        pixels = images.ImageReader.of(config).read(path).mean(axis=2)
+        pixels = reader.read(path).mean(axis=2)
     except images.ImageError as error:
         return str(error)
     side = min(pixels.shape)

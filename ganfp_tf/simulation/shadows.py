@@ -8,6 +8,7 @@
 import concurrent.futures
 import hashlib
 import os
+import pathlib
 import re
 import shutil
 
@@ -18,19 +19,20 @@ from scipy.sparse.csgraph import connected_components
 
 from ganfp_tf import files
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data import images, layouts
 from ganfp_tf.errors import UserError
 
 HALVES, WEIGHTS = 4, 5  # streams of random numbers
 SHADOW = re.compile(r"shadow_[0-9]+")
-LEAST = 2  # images that a shadow sees, and that it does not see where its distance is measured
+LEAST = 2  # images that a shadow sees, and that it does not see if its distance is measured
 
 
-def list_contents(pool):
-    """Adds what an image is called by when it has left its folder, and puts it in order by that.
+def list_contents(pool: pd.DataFrame) -> pd.DataFrame:
+    """Adds the digests of the files, which name an image outside its folder, and sorts by them.
 
     Args:
-        pool: what `pool.open_pool` returns.
+        pool: what `real_images.open_pool` returns.
 
     Returns:
         DataFrame of path, digest (SHA-256 of the file), patient ("" where an image counts as its
@@ -51,7 +53,7 @@ def list_contents(pool):
     return table.drop(columns="relative")
 
 
-def who_sees_what(table, config):
+def who_sees_what(table: pd.DataFrame, victim: VictimSettings, seed: int) -> np.ndarray:
     """Which images each shadow is trained on.
 
     "halves": persons are drawn, and all images of a person go with them. Shadows 0 and 1, 2 and 3
@@ -63,7 +65,8 @@ def who_sees_what(table, config):
 
     Args:
         table: what `list_contents` returns.
-        config: the simulation's Config.
+        victim: the settings of the shadows.
+        seed: seed of the draw of persons.
 
     Returns:
         bool (shadows, len(table)).
@@ -71,28 +74,28 @@ def who_sees_what(table, config):
     Raises:
         UserError: nothing known not to be used, or too few images for a batch.
     """
-    if config.shadow_on == "not_used":
+    if victim.shadow_on == "not_used":
         used = table.person[table.label == 1]
         seen = ((table.label == 0) & ~table.person.isin(used)).to_numpy()[None]
         if not seen.any():
             raise UserError(
-                f"--shadow_on=not_used: --real={config.real} holds no real images known not to be "
+                f"--shadow_on=not_used: --real={victim.real} holds no real images known not to be "
                 "used (of patients without a used one). Expected folders real_used and "
                 "real_not_used or a manifest.csv with labels; --shadow_on=halves needs no labels."
             )
     else:
-        seen = halves(table.person.to_numpy(), config.shadows, config.seed)
+        seen = halves(table.person.to_numpy(), victim.shadows, seed)
     fewest = min(table.digest[row].nunique() for row in seen)
-    if fewest < max(config.gan_batch, LEAST):
+    if fewest < max(victim.gan_batch, LEAST):
         raise UserError(
-            f"--real={config.real}: a shadow would see {fewest} images of its "
+            f"--real={victim.real}: a shadow would see {fewest} images of its "
             f"{table.digest.nunique()}, fewer than a step takes. Lower --gan_batch (now "
-            f"{config.gan_batch}), or hand in more images."
+            f"{victim.gan_batch}), or hand in more images."
         )
     return seen
 
 
-def halves(persons, count, seed):
+def halves(persons: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Draws half of the persons for every other shadow, and gives the rest to the next.
 
     Args:
@@ -112,31 +115,31 @@ def halves(persons, count, seed):
     return np.stack(rows[:count])
 
 
-def seed_of(config, number):
-    """The seed of a shadow's weights and latents: of no victim, nor of another shadow."""
-    state = np.random.SeedSequence([config.seed, WEIGHTS, number]).generate_state(1)
+def seed_of(seed: int, number: int) -> int:
+    """The seed of a shadow's weights and latents; no victim and no other shadow has it."""
+    state = np.random.SeedSequence([seed, WEIGHTS, number]).generate_state(1)
     return int(state[0] % 2**31)
 
 
-def digest_of_division(table, seen):
-    """SHA-256 over what a shadow could see and did see, in hex."""
+def digest_of_division(table: pd.DataFrame, seen: np.ndarray) -> str:
+    """SHA-256 over what a shadow could see and did see, in hex; `seen` is bool (len(table),)."""
     rows = zip(table.digest, table.patient, seen.astype(int), strict=True)
     return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()
 
 
-def write_seen(folder, table, seen):
+def write_seen(folder: pathlib.Path, table: pd.DataFrame, seen: np.ndarray) -> None:
     """Writes seen.csv: digest, patient and whether the shadow saw it (1 or 0), a row an image."""
     rows = table[["digest", "patient"]].assign(seen=seen.astype(int)).drop_duplicates()
     files.write_csv(folder / "seen.csv", rows)
 
 
-def targets(count):
+def targets(count: int) -> list[str]:
     """Places of a shadow's generated images in its folder."""
     return [f"generated/generated_{number}.png" for number in range(1, count + 1)]
 
 
-def clear(folder):
-    """Removes the shadows of a simulation's run folder, and leaves folders that are not one's."""
+def clear(folder: pathlib.Path) -> None:
+    """Removes the shadows of a simulation's run folder; leaves the folders of other runs alone."""
     if not (folder / "config.json").exists():
         return
     if Config.from_json(folder / "config.json").mode != "simulate":
@@ -146,8 +149,8 @@ def clear(folder):
             shutil.rmtree(path)
 
 
-def check_free(folder):
-    """Raises `UserError` where a folder that is no run's holds what would be taken for shadows."""
+def check_free(folder: pathlib.Path) -> None:
+    """Raises `UserError` if a folder that is no run holds what would be taken for shadows."""
     if (folder / "config.json").exists():
         return
     found = sorted(path.name for path in folder.glob("shadow_*") if SHADOW.fullmatch(path.name))

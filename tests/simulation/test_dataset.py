@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.simulation import dataset
 from ganfp_tf.simulation.membership import divide
@@ -23,7 +24,8 @@ def table(members=12, seed=0):
         unrelated=True,
         seed=seed,
     )
-    return dataset.place_real(divide(pool, config), seed)
+    groups = divide(pool, config.section(VictimSettings), test_fraction=0.25, seed=seed)
+    return dataset.place_real(groups, seed)
 
 
 def squares(count, seed=0):

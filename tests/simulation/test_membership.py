@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import UserError
-from ganfp_tf.simulation.membership import divide, held_out, patients_needed
+from ganfp_tf.simulation import membership
+from ganfp_tf.simulation.membership import held_out, patients_needed
 
 
 def pool(patients, images=3):
@@ -21,6 +23,15 @@ def pool(patients, images=3):
 def config(**changes):
     small = dict(mode="simulate", members=12, non_members=10, gan_batch=4, test_fraction=0.25)
     return Config(**{**small, **changes})
+
+
+def divide(patients, settings):
+    return membership.divide(
+        patients,
+        settings.section(VictimSettings),
+        test_fraction=settings.test_fraction,
+        seed=settings.seed,
+    )
 
 
 def test_each_patient_has_one_group_and_one_image():

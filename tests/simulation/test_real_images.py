@@ -6,12 +6,19 @@ import pytest
 from PIL import Image
 
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
+from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.errors import UserError
-from ganfp_tf.simulation.real_images import open_pool, read_squares
+from ganfp_tf.simulation import real_images
+from ganfp_tf.simulation.real_images import read_squares
 
 
 def config(real, **changes):
     return Config(mode="simulate", real=str(real), gan_batch=4, members=4, **changes)
+
+
+def open_pool(settings):
+    return real_images.open_pool(settings.section(VictimSettings), settings.patient_regex)
 
 
 def write(path, image):
@@ -91,12 +98,12 @@ def test_squares_by_hand(tmp_path):
     image[:, :16] = image[:, 80:] = 255
     write(tmp_path / "wide.png", image)
     write(tmp_path / "colour.png", np.full((32, 32, 3), (30, 60, 90)))
-    found = read_squares([str(tmp_path / "wide.png")], 32, config(tmp_path))
+    found = read_squares([str(tmp_path / "wide.png")], 32, DEFAULT_READER)
     assert found.shape == (1, 32, 32)
     assert found.dtype == np.uint8
     assert (found[0, :, :15] == 100).all()
     assert (found[0, :, 17:] == 0).all()
-    found = read_squares([str(tmp_path / "colour.png")], 32, config(tmp_path))
+    found = read_squares([str(tmp_path / "colour.png")], 32, DEFAULT_READER)
     assert (found == 60).all()
 
 
@@ -106,7 +113,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     for path in bad:
         path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"7 of 8 images cannot be read") as caught:
-        read_squares([*map(str, bad), str(tmp_path / "good.png")], 32, config(tmp_path))
+        read_squares([*map(str, bad), str(tmp_path / "good.png")], 32, DEFAULT_READER)
     assert "bad_4.png" in str(caught.value)
     assert "and 2 more" in str(caught.value)
 
@@ -115,7 +122,7 @@ def test_another_phantom_seed_is_another_population(tmp_path):
     asked = dict(size=32, slices=1, non_members=4, phantom_dir=str(tmp_path))
     first, other = (open_pool(config("phantom", phantom_seed=seed, **asked)) for seed in (0, 1))
     assert first.patient.tolist() == other.patient.tolist()
-    one, two = (read_squares(frame.path, 32, config("phantom")) for frame in (first, other))
+    one, two = (read_squares(frame.path, 32, DEFAULT_READER) for frame in (first, other))
     assert (one != two).mean(axis=(1, 2)).min() > 0.1
     # Who is a member is drawn by --seed: the patients stay the same.
     again = open_pool(config("phantom", seed=5, **asked))

@@ -7,12 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganfp_tf.config import Config
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import UserError
 from ganfp_tf.simulation import shadows
 
 
 def config(**changes):
     return Config(**{"mode": "simulate", "real": "folder", "gan_batch": 2, "shadows": 4, **changes})
+
+
+def who_sees_what(frame, settings):
+    return shadows.who_sees_what(frame, settings.section(VictimSettings), settings.seed)
 
 
 def table(patients, labels=None):
@@ -74,7 +79,7 @@ def test_the_division_follows_contents_not_names(tmp_path):
     one = shadows.list_contents(pool(tmp_path / "one", texts, [""] * 12))
     other = shadows.list_contents(pool(tmp_path / "other", texts[::-1], [""] * 12))
     for first, second in zip(
-        shadows.who_sees_what(one, config()), shadows.who_sees_what(other, config()), strict=True
+        who_sees_what(one, config()), who_sees_what(other, config()), strict=True
     ):
         assert set(one.digest[first]) == set(other.digest[second])
         assert shadows.digest_of_division(one, first) == shadows.digest_of_division(other, second)
@@ -82,25 +87,23 @@ def test_the_division_follows_contents_not_names(tmp_path):
 
 def test_on_not_used_sees_known_non_members_alone():
     frame = table(["a", "a", "b", "c", "c", "d"], labels=[0, -1, 0, 0, 1, -1])
-    seen = shadows.who_sees_what(frame, config(shadows=1, shadow_on="not_used"))
+    seen = who_sees_what(frame, config(shadows=1, shadow_on="not_used"))
     # c has a used image as well, d is unknown.
     assert seen.tolist() == [[True, False, True, False, False, False]]
 
 
 def test_on_not_used_needs_labels():
     with pytest.raises(UserError, match=r"holds no real images known not to be used"):
-        shadows.who_sees_what(
-            table(["a", "b"], labels=[-1, 1]), config(shadows=1, shadow_on="not_used")
-        )
+        who_sees_what(table(["a", "b"], labels=[-1, 1]), config(shadows=1, shadow_on="not_used"))
 
 
 def test_too_few_images_for_a_step():
     with pytest.raises(UserError, match=r"would see 2 images of its 5.*--gan_batch \(now 4\)"):
-        shadows.who_sees_what(table(list("abcde")), config(gan_batch=4))
+        who_sees_what(table(list("abcde")), config(gan_batch=4))
 
 
 def test_seeds_are_their_own():
-    seeds = {shadows.seed_of(config(seed=seed), n) for seed in range(5) for n in range(20)}
+    seeds = {shadows.seed_of(seed, n) for seed in range(5) for n in range(20)}
     assert len(seeds) == 100
     assert min(seeds) >= 0
     assert max(seeds) < 2**31

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf import files
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.models.callbacks import SaveEpoch
 from ganfp_tf.models.checkpoint import Checkpoint
 from ganfp_tf.simulation.dataset import digest_of_images
@@ -21,24 +23,24 @@ EPOCH = 1000  # steps between two checkpoints, each with samples and its Fréche
 ORDER = 1  # stream of the order of the members; the other draws of a step have the seed alone
 
 
-def build(config, seed):
-    """The untrained `GAN` that `config` describes, compiled."""
+def build(victim: VictimSettings, seed: int, *, jit_compile: bool = False) -> GAN:
+    """The untrained `GAN` of these settings, compiled."""
     keras.utils.set_random_seed(seed)
-    networks = ARCHITECTURES[config.architecture]
+    networks = ARCHITECTURES[victim.architecture]
     gan = GAN(
-        networks.generator(config.size, config.latent, config.channels),
-        networks.discriminator(config.size, config.channels),
-        loss=config.gan_loss,
-        r1=config.r1,
-        average=config.ema,
-        augmentation=config.policies,
+        networks.generator(victim.size, victim.latent, victim.channels),
+        networks.discriminator(victim.size, victim.channels),
+        loss=victim.gan_loss,
+        r1=victim.r1,
+        average=victim.ema,
+        augmentation=victim.policies,
         seed=seed,
     )
     # No momentum, as suits adversaries that chase each other (Mescheder et al. 2018, appendix D).
-    adams = [keras.optimizers.Adam(config.gan_learning_rate, 0.0, 0.99) for _ in range(2)]
+    adams = [keras.optimizers.Adam(victim.gan_learning_rate, 0.0, 0.99) for _ in range(2)]
     if keras.config.dtype_policy().name == "mixed_float16":
         adams = [keras.mixed_precision.LossScaleOptimizer(adam) for adam in adams]
-    gan.compile(*adams, jit_compile=config.jit_compile, auto_scale_loss=False)
+    gan.compile(*adams, jit_compile=jit_compile, auto_scale_loss=False)
     return gan
 
 
@@ -59,15 +61,25 @@ class Trained:
     parameters: dict
 
 
-def train(images, folder, config, *, seed, title, make_callbacks=None):
-    """Trains a victim on `images`, or goes on with it where it was interrupted.
+def train(
+    images: np.ndarray,
+    folder: pathlib.Path,
+    victim: VictimSettings,
+    *,
+    seed: int,
+    title: str,
+    jit_compile: bool = False,
+    make_callbacks: Callable[[np.ndarray], list[keras.callbacks.Callback]] | None = None,
+) -> Trained:
+    """Trains a victim on `images`, or resumes an interrupted training.
 
     Args:
         images: `(N, size, size)` uint8, the members.
         folder: where checkpoint.npz, history.csv and generator.keras go.
-        config: the simulation's Config.
+        victim: the settings of the victim.
         seed: of weights, order, latents and augmentation.
         title: of the bar.
+        jit_compile: whether the training step is compiled with XLA.
         make_callbacks: function (latents of the samples to be shown) -> further Keras callbacks,
             which may add to the logs of an epoch.
 
@@ -77,19 +89,19 @@ def train(images, folder, config, *, seed, title, make_callbacks=None):
     Raises:
         UserError: the training diverged, or its checkpoint is damaged.
     """
-    gan = build(config, seed)
+    gan = build(victim, seed, jit_compile=jit_compile)
     save = saver(gan, folder / "checkpoint.npz", digest_of_images(images))
     done = save.restore()
-    if done < config.steps:
-        dataset = batches(images, config.gan_batch, seed, first_step=done)
+    if done < victim.steps:
+        dataset = batches(images, victim.gan_batch, seed, first_step=done)
         shown = sampling.latents(gan.latent, callbacks.SHOWN, seed)
         acts = [
             callbacks.stop_on_non_finite(gan),
             *(make_callbacks(shown) if make_callbacks else ()),
-            callbacks.progress_bar(config.steps, done, title),  # shows what they added
+            callbacks.progress_bar(victim.steps, done, title),  # shows what they added
             save,
         ]
-        full, rest = divmod(config.steps, EPOCH)
+        full, rest = divmod(victim.steps, EPOCH)
         for epochs, steps in ((full, EPOCH), (full + 1, rest)):
             begun = int(gan.step) // EPOCH
             if steps and begun < epochs:
@@ -102,7 +114,7 @@ def train(images, folder, config, *, seed, title, make_callbacks=None):
                     shuffle=False,
                     callbacks=acts,
                 )
-                dataset = batches(images, config.gan_batch, seed, first_step=int(gan.step))
+                dataset = batches(images, victim.gan_batch, seed, first_step=int(gan.step))
     history = pd.DataFrame(save.history)
     files.write_csv(folder / "history.csv", history)
     with files.atomic_path(folder / "generator.keras") as temporary:
@@ -140,7 +152,7 @@ def batches(images, batch, seed, first_step=0):
     )
 
 
-def digest(model):
+def digest(model: keras.Model) -> str:
     """SHA-256 over the weights of a model, in hex."""
     total = hashlib.sha256()
     for variable in model.variables:

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ganfp_tf import progress
 from ganfp_tf.config import Config, simulation
+from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.errors import UserError
 from ganfp_tf.models import checkpoint
 from ganfp_tf.models.callbacks import Progress, StopOnNonFinite
@@ -30,7 +31,7 @@ def settings(**changes):
         "gan_batch": 4,
         "steps": STEPS,
     }
-    return Config(**tiny | changes)
+    return Config(**tiny | changes).section(VictimSettings)
 
 
 class Watch:
