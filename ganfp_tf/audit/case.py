@@ -91,8 +91,7 @@ class Case:
             entry = registry.DETECTORS[name]
             if entry.control or entry.make is None:
                 continue
-            made = entry.make(self.config)
-            if not made.uses_labels and not isinstance(made, Mean):
+            if not entry.uses_labels and not isinstance(entry.make(self.config), Mean):
                 found.append(name)
         return found
 
@@ -157,10 +156,8 @@ class Case:
         if not detector.uses_labels:
             return detector.score(siblings.assign(label=-1), self.generated, self.store)
         # Weights of all folds together, less the mean as in crossfit.
-        prepared = detector
-        if hasattr(detector, "prepare"):
-            hidden = self.real.assign(label=-1)
-            prepared = detector.prepare(hidden, self.generated, self.store)
+        hidden = self.real.assign(label=-1)
+        prepared = detector.prepare(hidden, self.generated, self.store)
         fitted = prepared.fit(known, self.generated, self.store)
         found = fitted.score(siblings.assign(label=-1), self.generated, self.store)
         usual = fitted.score(known.assign(label=-1), self.generated, self.store)
@@ -211,7 +208,7 @@ def _usable(names, kind, config):
     kept = [*names, *(name for name in BLIND if name not in names)]
     if kind != "labelled":
         entries = {name: registry.DETECTORS[name] for name in kept}
-        kept = [n for n, e in entries.items() if e.make and not e.make(config).uses_labels]
+        kept = [n for n, e in entries.items() if e.make and not e.uses_labels]
     if not _judges(kept):
         lost = "" if kind == "labelled" else " or learn from labels, which --suspects do not have"
         raise UserError(

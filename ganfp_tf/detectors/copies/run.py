@@ -127,7 +127,8 @@ class Network:
 
         Args:
             material: the images.
-            real, generated: row numbers.
+            real: row numbers.
+            generated: row numbers.
             reference: `Reference`.
 
         Returns:
