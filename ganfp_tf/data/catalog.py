@@ -248,7 +248,7 @@ def with_contents(
 
 
 def read_all(
-    paths: Sequence[str],
+    paths: Sequence[str] | pd.Series,
     *,
     reader: ImageReader = DEFAULT_READER,
     progress: bool = True,

@@ -112,12 +112,12 @@ class TwoSided(CalibratedPatches):
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
         sides = self._sides(candidates, generated, store)
         own = self._log_to_others(sides, candidates)
-        others = _nearest_known(sides, self.k)
+        distances, groups = _nearest_known(sides, self.k)
         score = np.empty(len(sides.x))
         for part, block in sides.patches.distance_rows(sides.x, sides.made):
             theirs = np.empty_like(block)
             for row, group in enumerate(sides.groups[part]):
-                theirs[row] = _mean_without(*others, group, self.k)
+                theirs[row] = _mean_without(distances, groups, group, self.k)
             # The lowest of the negated values are the highest.
             score[part] = -mean_of_nearest(_log(block) - 0.5 * _log(theirs), self.k)
         return score[sides.rows] + 0.5 * own

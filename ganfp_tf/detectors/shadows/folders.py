@@ -93,7 +93,7 @@ def open_shadows(text: str, settings: DataSettings) -> tuple[Shadow, ...]:
         shadows += [_open(folder, settings) for folder in _folders(path)]
     if not shadows:
         raise UserError(f"--shadow names no folder. {EXPECTED}. Received: {text!r}")
-    first = {}
+    first: dict[tuple[str, ...], Shadow] = {}
     for shadow in shadows:
         other = first.setdefault(tuple(sorted(shadow.generated["digest"])), shadow)
         if other is not shadow:
