@@ -126,10 +126,8 @@ class Case:
         if not detector.uses_labels:
             return detector.score(siblings.assign(label=-1), self.generated, self.store)
         # Weights of all folds together, less the mean as in crossfit.
-        prepared = detector
-        if hasattr(detector, "prepare"):
-            hidden = self.real.assign(label=-1)
-            prepared = detector.prepare(hidden, self.generated, self.store)
+        hidden = self.real.assign(label=-1)
+        prepared = detector.prepare(hidden, self.generated, self.store)
         fitted = prepared.fit(known, self.generated, self.store)
         found = fitted.score(siblings.assign(label=-1), self.generated, self.store)
         usual = fitted.score(known.assign(label=-1), self.generated, self.store)

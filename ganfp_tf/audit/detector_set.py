@@ -48,8 +48,8 @@ class DetectorSet:
         """The detectors that a stack of all named ones is made of."""
         found = []
         for name in _conclusive(self.names):
-            detector = self.make(name)
-            if not detector.uses_labels and not isinstance(detector, Mean):
+            without_labels = not registry.DETECTORS[name].uses_labels
+            if without_labels and not isinstance(self.make(name), Mean):
                 found.append(name)
         return tuple(found)
 
@@ -77,8 +77,8 @@ def usable(names: list[str], kind: str, settings: Config) -> tuple[str, ...]:
     """
     kept = [*names, *(name for name in BLIND if name not in names)]
     if kind != "labelled":
-        makers = {name: registry.DETECTORS[name].make for name in kept}
-        kept = [name for name, make in makers.items() if make and not make(settings).uses_labels]
+        entries = {name: registry.DETECTORS[name] for name in kept}
+        kept = [name for name, entry in entries.items() if entry.make and not entry.uses_labels]
     if not _conclusive(kept):
         lost = "" if kind == "labelled" else " or learn from labels, which --suspects do not have"
         raise UserError(

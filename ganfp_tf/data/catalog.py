@@ -71,8 +71,10 @@ def open_catalog(
     """Reads the images of `data` for "train" or "predict"; its warnings go to stderr.
 
     Args:
-        data, need, on_image: as in `load_catalog`.
+        data: as in `load_catalog`.
         settings: how images are read.
+        need: as in `load_catalog`.
+        on_image: as in `load_catalog`.
     """
     catalog = load_catalog(
         data,
@@ -218,7 +220,10 @@ def with_contents(
 
     Args:
         frame: DataFrame with path.
-        skip_unreadable, reader, progress, on_image: as in `load_catalog`.
+        skip_unreadable: as in `load_catalog`.
+        reader: reads the images.
+        progress: show a progress bar on stderr.
+        on_image: as in `load_catalog`.
         flags: where the files come from, for the message.
 
     Returns:
@@ -243,7 +248,7 @@ def with_contents(
 
 
 def read_all(
-    paths: Sequence[str],
+    paths: Sequence[str] | pd.Series,
     *,
     reader: ImageReader = DEFAULT_READER,
     progress: bool = True,

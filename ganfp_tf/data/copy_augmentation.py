@@ -106,8 +106,9 @@ def degrade(images, textures, others, look, recipe, key):
     """Copies of `images`.
 
     Args:
-        images, textures, others: `(N, S, S, 1)` float32 tensors in [0, 1]: what is copied,
-            generated images that lend their fine structure, images that are blended in.
+        images: `(N, S, S, 1)` float32 tensor in [0, 1], what is copied.
+        textures: as many generated images, which lend their fine structure.
+        others: as many images that are blended in.
         look: `Look` of the generated images.
         recipe: says how much of each.
         key: `(2,)` int64 tensor; decides every draw.

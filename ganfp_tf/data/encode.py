@@ -21,7 +21,7 @@ def image_dataset(
         return decode.resize(image, size)
 
     paths = tf.constant(list(frame["path"]), tf.string)
-    columns = (paths,)
+    columns: tuple[tf.Tensor, ...] = (paths,)
     if not all(frame["fast"]):
         columns = (paths, tf.constant(list(frame["fast"]), tf.bool))
     return tf.data.Dataset.from_tensor_slices(columns).map(
@@ -59,7 +59,9 @@ def fill(
         return 0
     dataset = image_dataset(todo, size, reader)
     dataset = dataset.batch(batch).prefetch(tf.data.AUTOTUNE)
-    digests, waiting, features = list(todo["digest"]), [], []
+    digests = list(todo["digest"])
+    waiting: list[str] = []
+    features: list[np.ndarray] = []
     with bars.bar(len(digests), "embedding", "image", progress) as bar:
         for images in dataset:
             features.extend(encode(images))

@@ -206,6 +206,19 @@ def _dicom_window(dataset, frame):
     return LUNG_WINDOW if dataset.get("Modality") == "CT" else None
 
 
+def _is_second_nifti(data):
+    """Whether the header is NIfTI-2's; raises `ImageError` if it is of no single-file NIfTI."""
+    size = int.from_bytes(data[:4], "little")
+    if size not in (348, 540):
+        size = int.from_bytes(data[:4], "big")
+    magic = data[4:7] if size == 540 else data[344:347]
+    if magic in (b"ni1", b"ni2"):
+        raise ImageError("the header of a NIfTI pair (.hdr/.img): convert it to one .nii file")
+    if magic not in (b"n+1", b"n+2"):
+        raise ImageError("a compressed file or volume that is not NIfTI")
+    return size == 540
+
+
 def read_nifti(data, window=None, nifti_slice=-1):
     """NIfTI: one axial slice of the first volume.
 
@@ -217,15 +230,8 @@ def read_nifti(data, window=None, nifti_slice=-1):
 
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data)
-    size = int.from_bytes(data[:4], "little")
-    if size not in (348, 540):
-        size = int.from_bytes(data[:4], "big")
-    magic = data[4:7] if size == 540 else data[344:347]
-    if magic in (b"ni1", b"ni2"):
-        raise ImageError("the header of a NIfTI pair (.hdr/.img): convert it to one .nii file")
-    if magic not in (b"n+1", b"n+2"):
-        raise ImageError("a compressed file or volume that is not NIfTI")
-    image = (nibabel.Nifti2Image if size == 540 else nibabel.Nifti1Image).from_bytes(data)
+    second = _is_second_nifti(data)
+    image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(data)
     dtype = image.get_data_dtype()
     if dtype.fields or dtype.kind not in "iuf":
         raise ImageError(f"NIfTI voxels of type {dtype}: expected numbers")

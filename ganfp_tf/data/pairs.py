@@ -121,7 +121,8 @@ def look_up(real, generated):
     """Replaces indices by what the network takes: (B, R, ...) and (B, G, ...).
 
     Args:
-        real, generated: `StoredInput` or `FileInput` of the training images.
+        real: `StoredInput` or `FileInput` of the real training images.
+        generated: of the generated ones.
     """
 
     def gather(element):

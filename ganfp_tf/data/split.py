@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import linked
 
 COLUMNS = ("split_id", "path", "name", "role", "label", "patient", "split")
 # Streams of random numbers: the generated images never change how patients are split.
@@ -115,11 +114,8 @@ def _patients(frame):
             f"{real['path'][nameless].iloc[0]}: fill the manifest's patient column."
         )
     # Images are edges between patients and digests; a unit is what they connect.
-    patients, names = pd.factorize(real["patient"].astype(str))
-    digests, values = pd.factorize(real["digest"])
-    nodes = len(names) + len(values)
-    edges = coo_array((np.ones(len(rows)), (patients, digests + len(names))), shape=(nodes, nodes))
-    component = connected_components(edges, directed=False)[1][patients]
+    patients = pd.factorize(real["patient"].astype(str))[0]
+    component = linked(patients, pd.factorize(real["digest"])[0])
     units, codes = _ordered_units(component, real["digest"])
     used = np.bincount(codes, weights=real["label"], minlength=units)
     sizes = np.bincount(codes, minlength=units)

@@ -1,14 +1,17 @@
 """A detector that was fitted once and stays so, however often it is asked. No TensorFlow."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.protocol import Detector, ImageStore, Unprepared
 
 
 @dataclasses.dataclass(frozen=True)
-class Fixed:
+class Fixed(Unprepared):
     """A fitted detector that no fit() changes and that scores each image once.
 
     An audit fits what needs no label on all real images, then asks it again for every fold and for
@@ -19,7 +22,7 @@ class Fixed:
         fitted: what a label-free detector's fit() returned.
     """
 
-    fitted: object
+    fitted: Detector
     _scores: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
     uses_labels: bool = dataclasses.field(default=False, init=False)
 
@@ -28,18 +31,22 @@ class Fixed:
             raise ValueError(f"{self.fitted.name} uses labels: it must be fitted for every fold.")
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return self.fitted.name
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return self.fitted.title
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns itself."""
         return self
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64, from memory where these generated images were seen."""
         known = self._scores.setdefault(contents(generated), {})
         # Of one content, images of two patients may be compared with others.

@@ -104,9 +104,7 @@ def _parts(known, generated):
 
 
 def _prepared(detector, mine, generated, store):
-    """The detector, having seen all real images without their labels where it asks for them."""
-    if not hasattr(detector, "prepare"):
-        return detector
+    """The detector, having seen all real images without their labels."""
     return detector.prepare(mine.assign(label=-1).reset_index(drop=True), generated, store)
 
 

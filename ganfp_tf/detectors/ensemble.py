@@ -1,12 +1,14 @@
 """A stack: a handful of weights, fitted on labels, over detectors that need none. No TensorFlow."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.errors import UserError
 
 TOGETHER = 10.0  # how much lighter the common weight is punished than the single ones
@@ -72,7 +74,7 @@ class Stack:
     def __post_init__(self):
         _check_label_free(self)
 
-    def prepare(self, real, generated, store):
+    def prepare(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy whose signals know all real images, labels hidden, also those to score.
 
         What needs no label may look at every image that is there: fitted on some of the folds only,
@@ -88,7 +90,7 @@ class Stack:
         """Whether the scores of these images are there."""
         return self.against == contents(generated) and frame["digest"].isin(self.scores.index).all()
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy with weights. Raises UserError where only one label is there."""
         own = self
         if own.scores is None or not own._has(labelled, generated):
@@ -102,7 +104,9 @@ class Stack:
         rows = own.scores.loc[labelled["digest"]].to_numpy()
         return dataclasses.replace(own, weights=Weights.fit(rows, labels, self.strength))
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64, log odds but for a constant."""
         if self.weights is None:
             raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")
@@ -114,7 +118,7 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True)
-class Mean:
+class Mean(Unprepared):
     """The plain mean of the standardised scores of other detectors: a stack without any label.
 
     Attributes:
@@ -132,7 +136,7 @@ class Mean:
     def __post_init__(self):
         _check_label_free(self)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy with fitted signals and their means and deviations on `labelled`."""
         fitted = tuple(signal.fit(labelled, generated, store) for signal in self.signals)
         frame = labelled.drop_duplicates("digest").sort_values("digest")
@@ -140,7 +144,9 @@ class Mean:
         scales = np.stack([rows.mean(axis=1), np.maximum(rows.std(axis=1), 1e-9)])
         return dataclasses.replace(self, signals=fitted, scales=scales)
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64."""
         if self.scales is None:
             raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")

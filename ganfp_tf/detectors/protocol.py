@@ -1,13 +1,34 @@
 """What a detector is: fitted on real images, it scores others against generated ones."""
 
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
+T = TypeVar("T")
+
+
+class ImageStore(Protocol):
+    """What detectors read images from, such as a `pixels.PixelStore`."""
+
+    def pixels(self, frame: pd.DataFrame) -> np.ndarray:
+        """(len(frame), side * side) float32 gray values in [0, 1]."""
+        ...
+
+    def keep(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make()` returned when it was first called for `key`."""
+        ...
+
 
 class Detector(Protocol):
-    """What scores real images against generated ones."""
+    """What scores real images against generated ones.
+
+    Attributes:
+        name: its key in `DETECTORS`.
+        title: for people, in lower case.
+        uses_labels: whether fit() looks at labels; it must then not score what it was fitted on.
+    """
 
     @property
     def name(self) -> str:
@@ -21,23 +42,38 @@ class Detector(Protocol):
 
     @property
     def uses_labels(self) -> bool:
-        """Whether fit() looks at labels; it must then not score what it was fitted on."""
+        """Whether fit() looks at labels."""
         ...
 
-    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store) -> "Detector":
-        """Learns from real images, and leaves the detector itself as it was.
+    def prepare(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> "Detector":
+        """Looks at all real images before cross-fitting, labels hidden; see `Unprepared`.
 
         Args:
-            labelled: real images; label is 1 or 0, or -1 for all where uses_labels is False.
+            real: all real images, those to be scored among them; label is -1.
             generated: generated images.
-            store: gives images as vectors, such as a `spaces.PixelStore`.
+            store: as in fit().
 
         Returns:
-            A detector that scores: itself where there is nothing to learn, else a fitted copy.
+            A detector to be fitted.
         """
         ...
 
-    def score(self, candidates: pd.DataFrame, generated: pd.DataFrame, store) -> np.ndarray:
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> "Detector":
+        """Learns from real images, and leaves the detector itself as it was.
+
+        Args:
+            labelled: real images; label is 1 or 0, or -1 for all if uses_labels is False.
+            generated: generated images.
+            store: gives images as vectors.
+
+        Returns:
+            A detector that scores: itself if there is nothing to learn, else a fitted copy.
+        """
+        ...
+
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """Scores real images; only what fit() returned can do it.
 
         Args:
@@ -49,3 +85,11 @@ class Detector(Protocol):
             (len(candidates),) finite float64, higher = used.
         """
         ...
+
+
+class Unprepared:
+    """A detector that has nothing to learn before it is fitted."""
+
+    def prepare(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
+        """Returns itself."""
+        return self

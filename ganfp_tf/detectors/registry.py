@@ -55,22 +55,24 @@ class Entry:
     """Whether it needs shadow generators (--shadow)."""
     slow: bool = False
     """Whether it takes more than some seconds on 5000 images without training a network."""
+    uses_labels: bool = False
+    """Whether it learns from labels, as the made detector says too."""
 
-    def title(self, config):
+    def title(self, settings: Config) -> str:
         """For people, in lower case."""
-        return self.run_title or self.make(config).title
+        return self.run_title or self.make(settings).title
 
 
-def _copies(config):
-    return CopySpace(recipe=tuple(config.copy_recipe(config.drawing_seed).items()))
+def _copies(settings):
+    return CopySpace(recipe=tuple(settings.copy_recipe(settings.drawing_seed).items()))
 
 
 def _in_copies(make):
-    return Entry(lambda config: make(_copies(config)), network=True)
+    return Entry(lambda settings: make(_copies(settings)), network=True)
 
 
 def _in(make, space, slow=False):
-    return Entry(lambda config: make(space), slow=slow)
+    return Entry(lambda settings: make(space), slow=slow)
 
 
 MEMBERSHIP = {"supervision": "membership"} | {
@@ -102,23 +104,23 @@ SHADOW_SIGNALS = (
 
 
 def _shadowed(name):
-    def make(config):
-        return ShadowCalibrated(DETECTORS[name].make(config), opened(config))
+    def make(settings):
+        return ShadowCalibrated(DETECTORS[name].make(settings), opened(settings))
 
     return Entry(make, network=DETECTORS[name].network, shadow=True)
 
 
 def _stack(name, title, signals, kind, shadow=False):
-    def make(config):
-        return kind(name, title, tuple(DETECTORS[signal].make(config) for signal in signals))
+    def make(settings):
+        return kind(name, title, tuple(DETECTORS[signal].make(settings) for signal in signals))
 
     network = any(DETECTORS[signal].network for signal in signals)
-    return Entry(make, network=network, shadow=shadow)
+    return Entry(make, network=network, shadow=shadow, uses_labels=kind is Stack)
 
 
-def opened(config):
+def opened(settings):
     """The shadow generators of --shadow, listed once however many detectors ask."""
-    return _opened(tuple((name, getattr(config, name)) for name in OF_SHADOWS))
+    return _opened(tuple((name, getattr(settings, name)) for name in OF_SHADOWS))
 
 
 @functools.lru_cache(maxsize=4)
@@ -139,31 +141,37 @@ DETECTORS: dict[str, Entry] = {
     "nearest_components": _in(NearestDistance, COMPONENTS),
     "calibrated_components": _in(CalibratedDistance, COMPONENTS),
     "hits_components": _in(HitCount, COMPONENTS),
-    "patches_pixels": Entry(lambda config: CalibratedPatches()),
-    "two_sided_pixels": Entry(lambda config: TwoSided()),
+    "patches_pixels": Entry(lambda settings: CalibratedPatches()),
+    "two_sided_pixels": Entry(lambda settings: TwoSided()),
     "montecarlo_pixels": _in(MonteCarlo, PIXELS),
     "montecarlo_components": _in(MonteCarlo, COMPONENTS),
-    "density_components": Entry(lambda config: DensityRatio()),
+    "density_components": Entry(lambda settings: DensityRatio()),
     "authenticity_pixels": _in(InvertedAuthenticity, PIXELS),
     "copies_pixels": _in(CopyThreshold, PIXELS),
-    "classifier": Entry(lambda config: GeneratedClassifier(), slow=True),
-    "reconstruction": Entry(lambda config: Reconstruction()),
-    "calibrated_reconstruction": Entry(lambda config: Reconstruction(calibrated=True)),
-    "clusters": Entry(lambda config: ClusterRelations()),
+    "classifier": Entry(lambda settings: GeneratedClassifier(), slow=True, uses_labels=True),
+    "reconstruction": Entry(lambda settings: Reconstruction()),
+    "calibrated_reconstruction": Entry(lambda settings: Reconstruction(calibrated=True)),
+    "clusters": Entry(lambda settings: ClusterRelations()),
     "calibrated_texture": _in(CalibratedDistance, TextureSpace()),
     "hits_hash": _in(HitCount, HashSpace()),
     "hits_hash16": _in(HitCount, HashSpace(bits=16)),
-    "keypoints": Entry(lambda config: KeypointMatches(), slow=True),
+    "keypoints": Entry(lambda settings: KeypointMatches(), slow=True),
     "calibrated_frequency": _in(CalibratedDistance, FrequencySpace()),
     "calibrated_residual": _in(CalibratedDistance, NoiseResidualSpace()),
-    "residual_fingerprint": Entry(lambda config: ResidualFingerprint()),
+    "residual_fingerprint": Entry(lambda settings: ResidualFingerprint()),
     "nearest_encoder": _in(NearestDistance, EncoderStage(), slow=True),
     "hits_encoder": _in(HitCount, EncoderStage(), slow=True),
     "siamese_random": Entry(
-        run=MEMBERSHIP | {"pairing": "random"}, run_title="Siamese, random pairs", network=True
+        run=MEMBERSHIP | {"pairing": "random"},
+        run_title="Siamese, random pairs",
+        network=True,
+        uses_labels=True,
     ),
     "siamese_nearest": Entry(
-        run=MEMBERSHIP | {"pairing": "nearest"}, run_title="Siamese, nearest pairs", network=True
+        run=MEMBERSHIP | {"pairing": "nearest"},
+        run_title="Siamese, nearest pairs",
+        network=True,
+        uses_labels=True,
     ),
     "nearest_copies": _in_copies(NearestDistance),
     "calibrated_copies": _in_copies(CalibratedDistance),
@@ -202,12 +210,12 @@ DETECTORS |= {
         Stack,
         shadow=True,
     ),
-    "blind_pixels": Entry(lambda config: BlindDistance(PIXELS), control=True),
-    "blind_classifier": Entry(lambda config: BlindClassifier(), control=True),
+    "blind_pixels": Entry(lambda settings: BlindDistance(PIXELS), control=True),
+    "blind_classifier": Entry(lambda settings: BlindClassifier(), control=True, uses_labels=True),
 }
 
 
-def make_detector(name: str, config: Config | None = None) -> Detector:
+def make_detector(name: str, settings: Config | None = None) -> Detector:
     """The detector of this name, not fitted.
 
     Raises:
@@ -217,11 +225,11 @@ def make_detector(name: str, config: Config | None = None) -> Detector:
     entry = _entry(name)
     if entry.make is None:
         raise UserError(f"{name} is a Siamese network: train it with --mode=train.")
-    return entry.make(config or Config())
+    return entry.make(settings or Config())
 
 
 def parse_detectors(text: str, shadow: str = "") -> list[str]:
-    """ "nearest_pixels,hits_pixels" -> the two names.
+    """Reads a list of names such as "nearest_pixels,hits_pixels".
 
     Args:
         text: names; or "all", "classical" for those without a network, "fast" for those of them

@@ -8,6 +8,24 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
+def linked(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Which images belong together, by patient or by content, directly or through others.
+
+    Args:
+        first: (n,) int, the patient (or the content) of each image, counted from 0.
+        second: (n,) int, its content (or its patient), counted from 0.
+
+    Returns:
+        (n,) int, the same number for all images that are connected.
+    """
+    if not len(first):
+        return np.empty(0, dtype=np.int32)
+    start = int(first.max()) + 1
+    size = start + int(second.max()) + 1
+    edges = coo_array((np.ones(len(first)), (first, second + start)), shape=(size, size))
+    return connected_components(edges, directed=False)[1][first]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pool:
     """Candidates and reference, each content once, in the order of their digests.
@@ -37,13 +55,9 @@ class Pool:
         digests, place = np.unique(both["digest"].to_numpy(dtype=str), return_inverse=True)
         # A real image without a patient is a patient of its own.
         named = both["patient"].where(both["patient"] != "", "\0" + both["digest"])
-        patients, names = pd.factorize(named)
-        edges = coo_array(
-            (np.ones(len(both)), (place, patients + len(digests))),
-            shape=(len(digests) + len(names),) * 2,
-        )
-        groups = connected_components(edges, directed=False)[1][: len(digests)]
+        patients, _ = pd.factorize(named)
         first = np.unique(place, return_index=True)[1]
+        groups = linked(place, patients)[first]
         return cls(
             both.iloc[first],
             place[: len(candidates)],

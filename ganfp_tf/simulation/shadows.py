@@ -14,14 +14,13 @@ import shutil
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ganfp_tf import files
 from ganfp_tf.config import Config
 from ganfp_tf.config.simulation import VictimSettings
 from ganfp_tf.data import images, layouts
 from ganfp_tf.errors import UserError
+from ganfp_tf.neighbours.groups import linked
 
 HALVES, WEIGHTS = 4, 5  # streams of random numbers
 SHADOW = re.compile(r"shadow_[0-9]+")
@@ -172,8 +171,4 @@ def _digest(path):
 
 def _persons(patients, digests):
     """(n,) int: connected by a patient or by a file."""
-    patient, content = pd.factorize(patients)[0], pd.factorize(digests)[0]
-    first = int(patient.max()) + 1
-    size = first + int(content.max()) + 1
-    links = coo_array((np.ones(len(patient)), (patient, first + content)), shape=(size, size))
-    return connected_components(links, directed=False)[1][patient]
+    return linked(pd.factorize(patients)[0], pd.factorize(digests)[0])

@@ -11,6 +11,7 @@ from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.parts import Estimate, Side
 from ganfp_tf.config import Config
 from ganfp_tf.detectors.ensemble import Mean, Stack
+from ganfp_tf.detectors.protocol import Unprepared
 from ganfp_tf.errors import UserError
 from tests.helpers.small_cases import THREE, opened, write, write_patients
 
@@ -155,7 +156,7 @@ def test_siblings_of_a_stack_are_on_the_scale_of_its_scores(small):
 
 
 @dataclasses.dataclass
-class Learner:
+class Learner(Unprepared):
     """Uses labels, and scores by the number of its name, higher the more images it was shown."""
 
     name: str = "learner"

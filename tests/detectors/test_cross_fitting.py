@@ -11,6 +11,7 @@ from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.data.split import make_splits
 from ganfp_tf.detectors.cross_fitting import COLUMNS, cross_fitted_scores
+from ganfp_tf.detectors.protocol import Unprepared
 from ganfp_tf.detectors.registry import DETECTORS, make_detector
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
@@ -21,7 +22,7 @@ QUICK = Config(bootstrap=200, permutations=200)
 
 
 @dataclasses.dataclass(frozen=True)
-class Spy:
+class Spy(Unprepared):
     """Scores an image by `values[name]` plus the number of images it was fitted on."""
 
     values: dict
@@ -116,7 +117,7 @@ def test_with_labels_no_patient_is_fitted_and_scored():
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class Memory(Unprepared):
     """Knows the label of every patient that it was fitted on, and of nobody else."""
 
     uses_labels: bool

@@ -11,6 +11,7 @@ from ganfp_tf.detectors.attacks.distance import CalibratedDistance, NearestDista
 from ganfp_tf.detectors.attacks.hits import HitCount
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
 from ganfp_tf.detectors.ensemble import Mean, Stack, Weights
+from ganfp_tf.detectors.protocol import Unprepared
 from ganfp_tf.detectors.spaces.base import PIXELS
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
@@ -21,7 +22,7 @@ MADE = generated_images([0.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
-class Signal:
+class Signal(Unprepared):
     """Scores an image by `factor` times its number in its digest, plus the generated images."""
 
     name: str

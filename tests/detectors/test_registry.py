@@ -31,6 +31,7 @@ def test_every_detector_is_frozen_and_keeps_the_protocol(name):
     assert detector.name == name
     assert detector.title
     assert isinstance(detector.uses_labels, bool)
+    assert detector.uses_labels == DETECTORS[name].uses_labels
     with pytest.raises(dataclasses.FrozenInstanceError):
         detector.name = "other"
 

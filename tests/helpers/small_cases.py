@@ -11,6 +11,7 @@ from ganfp_tf.audit.case import Case, open_case
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import Catalog
 from ganfp_tf.data.pixels import PixelStore
+from ganfp_tf.detectors.protocol import Unprepared
 
 QUICK = dict(mode="audit", bootstrap=100, permutations=199, folds=3)
 THREE = "nearest_pixels,calibrated_pixels,hits_pixels"
@@ -23,7 +24,7 @@ def opened(folder, run, **settings):
 
 
 @dataclasses.dataclass
-class Known:
+class Known(Unprepared):
     """A detector that needs no label and scores an image by its name."""
 
     scores: dict

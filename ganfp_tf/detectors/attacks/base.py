@@ -1,10 +1,12 @@
 """What attacks that compare images in a space share. No TensorFlow."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.base import PIXELS, LearnedSpace, Space
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
@@ -13,7 +15,7 @@ from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 
 
 @dataclasses.dataclass(frozen=True)
-class InSpace:
+class InSpace(Unprepared):
     """What compares images in a space and knows the real images it was fitted on.
 
     Attributes:
@@ -27,7 +29,7 @@ class InSpace:
     uses_labels: bool = dataclasses.field(default=False, init=False)
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy that knows the real images, in a space that has learned from all."""
         space = self.space
         if isinstance(space, LearnedSpace):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.attacks.base import check_generated
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
@@ -21,7 +23,7 @@ COMPONENTS = GeneratedComponents()
 
 
 @dataclasses.dataclass(frozen=True)
-class ClusterRelations:
+class ClusterRelations(Unprepared):
     """How x sits in its cluster of generated images, against how other real images do.
 
     The paper's reference 9 (Bharathi et al. 2023, CLEF) compares features of real and generated
@@ -52,11 +54,13 @@ class ClusterRelations:
     uses_labels: bool = dataclasses.field(default=False, init=False)
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy that knows the real images."""
         return dataclasses.replace(self, reference=labelled[["path", "digest", "patient"]])
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64.
 
         Raises:

@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import check_others
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.neighbours.distances import ROWS
 from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
@@ -37,14 +39,18 @@ class CopyThreshold(InSpace):
     level: float = 0.95
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"copies_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"correlation above that of real images in {self.space.title}"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError where fit() had one patient only."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)

@@ -7,9 +7,11 @@ PoPETs), the median distance from a real image to the generated one nearest to i
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import GeneratedComponents, Space
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.distances import distance_rows
@@ -36,14 +38,18 @@ class MonteCarlo(InSpace):
     k: int = 1
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"montecarlo_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"share of generated images nearby in {self.space.title} (Monte Carlo)"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError without a generated image."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)
@@ -75,14 +81,18 @@ class DensityRatio(InSpace):
     width: float = 0.5
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"density_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"density ratio in {self.space.title} (DOMIAS)"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)

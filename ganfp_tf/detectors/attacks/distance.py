@@ -7,7 +7,11 @@ on the order of the files or on labels.
 
 import dataclasses
 
+import numpy as np
+import pandas as pd
+
 from ganfp_tf.detectors.attacks.base import InSpace
+from ganfp_tf.detectors.protocol import ImageStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +22,18 @@ class NearestDistance(InSpace):
     """
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"nearest_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"nearest distance in {self.space.title} (GAN-Leaks)"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError without a generated image."""
         vectors = self._vectors(generated, store)
         return -self._log_to_generated(candidates, generated, vectors)
@@ -42,14 +50,18 @@ class CalibratedDistance(InSpace):
     """
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"calibrated_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"nearest distance in {self.space.title}, calibrated by real images"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
         vectors = self._vectors(generated, store)
         near = self._log_to_generated(candidates, generated, vectors)

@@ -1,14 +1,19 @@
 """The generator's fingerprint in noise residuals. No TensorFlow."""
 
 import dataclasses
+from typing import Self
+
+import numpy as np
+import pandas as pd
 
 from ganfp_tf.detectors.attacks.base import check_generated
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.hand_made import per_content
 from ganfp_tf.detectors.spaces.spectra import mean_residual, residuals, unit_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class ResidualFingerprint:
+class ResidualFingerprint(Unprepared):
     """Correlation of x's residual with the mean residual of the generated images.
 
     The test of source of the paper's reference 1 (Marra et al. 2019, MIPR), which asks whether an
@@ -26,11 +31,13 @@ class ResidualFingerprint:
     )
     uses_labels: bool = dataclasses.field(default=False, init=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns itself; there is nothing to learn from real images."""
         return self
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64 in [-1, 1]. Raises UserError without a generated image."""
         check_generated(generated)
         mean = mean_residual(generated, store, self.size)

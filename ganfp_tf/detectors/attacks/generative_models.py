@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.detectors.attacks.base import check_generated
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.base import GeneratedComponents
 from ganfp_tf.detectors.spaces.hand_made import per_content
 from ganfp_tf.errors import UserError
@@ -20,7 +22,7 @@ from ganfp_tf.neighbours.nearest import FLOOR
 
 
 @dataclasses.dataclass(frozen=True)
-class GeneratedClassifier:
+class GeneratedClassifier(Unprepared):
     """A classifier of generated images against known unused ones, applied to x.
 
     The discriminator of LOGAN (Hayes et al. 2019, PoPETs) and MIAGM, trained anew from outside: an
@@ -51,7 +53,7 @@ class GeneratedClassifier:
     model: Pipeline | None = dataclasses.field(default=None, repr=False, compare=False)
     project: Callable | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy with the classifier. Raises UserError where a class has no image."""
         check_generated(generated)
         unused = labelled[labelled["label"] == 0].drop_duplicates("digest").sort_values("digest")
@@ -72,7 +74,9 @@ class GeneratedClassifier:
         model.fit(rows, np.repeat([1, 0], [len(made), len(unused)]))
         return dataclasses.replace(self, model=model, project=vectors.real)
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64; the generated images of fit() count, not these."""
         if self.model is None:
             raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")
@@ -83,7 +87,7 @@ class GeneratedClassifier:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Unprepared):
     """How well a model of the generated images reconstructs x: score = -log error.
 
     The model is their principal components: what the generator learnt to vary, it can make. The
@@ -108,19 +112,23 @@ class Reconstruction:
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return "calibrated_reconstruction" if self.calibrated else "reconstruction"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         title = "error in principal components of the generated images"
         return f"{title}, calibrated by real images" if self.calibrated else title
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy that knows the real images."""
         return dataclasses.replace(self, reference=labelled[["path", "digest", "patient"]])
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64.
 
         Raises:

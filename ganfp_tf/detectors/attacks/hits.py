@@ -3,8 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.neighbours.nearest import shared_votes
@@ -27,14 +29,18 @@ class HitCount(InSpace):
     """
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"hits_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"hits in {self.space.title}, hubness taken out"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError without a generated image."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)

@@ -1,18 +1,21 @@
 """Perceptual hashes and keypoints, which find copies of pictures. No TensorFlow."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
+import pandas as pd
 from skimage.feature import ORB
 from skimage.transform import resize
 
 from ganfp_tf.detectors.attacks.base import check_generated
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.hand_made import per_content, per_image
 from ganfp_tf.neighbours.distances import distance_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class KeypointMatches:
+class KeypointMatches(Unprepared):
     """Keypoints of x found again, at their places, in one of the generated images near to it.
 
     The keypoints are ORB's (Rublee et al. 2011, ICCV) in the image enlarged: what a hash is for the
@@ -38,11 +41,13 @@ class KeypointMatches:
     title: str = dataclasses.field(default="keypoints matched in near generated images", init=False)
     uses_labels: bool = dataclasses.field(default=False, init=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns itself; there is nothing to learn from real images."""
         return self
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64 in [0, 1]. Raises UserError without a generated image."""
         check_generated(generated)
         # A copy matched twice matches no better: equal files would only push others out.

@@ -9,9 +9,11 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import check_others
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.neighbours.distances import ROWS, distance_rows
 from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
@@ -35,14 +37,18 @@ class CalibratedPatches(InSpace):
     side: int = 8
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"patches_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"{self.side}x{self.side} patches of {self.space.title}, calibrated by real images"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
         sides = self._sides(candidates, generated, store)
         near = np.empty(len(sides.x))
@@ -68,7 +74,7 @@ class CalibratedPatches(InSpace):
         )
 
     def _log_to_others(self, sides, candidates):
-        """log d_k(x, R) of the candidates: (len(candidates),) float64."""
+        """Returns log d_k(x, R) of the candidates: (len(candidates),) float64."""
         means = np.empty(len(sides.x))
         for part, block in sides.patches.distance_rows(sides.x, sides.known):
             block[sides.groups[part, None] == sides.known_groups] = np.inf
@@ -91,23 +97,27 @@ class TwoSided(CalibratedPatches):
     """
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"two_sided_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"{self.side}x{self.side} patches of {self.space.title}, calibrated on both sides"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError where x has no image to compare with."""
         sides = self._sides(candidates, generated, store)
         own = self._log_to_others(sides, candidates)
-        others = _nearest_known(sides, self.k)
+        distances, groups = _nearest_known(sides, self.k)
         score = np.empty(len(sides.x))
         for part, block in sides.patches.distance_rows(sides.x, sides.made):
             theirs = np.empty_like(block)
             for row, group in enumerate(sides.groups[part]):
-                theirs[row] = _mean_without(*others, group, self.k)
+                theirs[row] = _mean_without(distances, groups, group, self.k)
             # The lowest of the negated values are the highest.
             score[part] = -mean_of_nearest(_log(block) - 0.5 * _log(theirs), self.k)
         return score[sides.rows] + 0.5 * own

@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.attacks.density import distance_to_nearest
 from ganfp_tf.detectors.attacks.distance import CalibratedDistance
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
@@ -29,11 +31,13 @@ class InvertedAuthenticity(CalibratedDistance):
     k: int = 1
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"authenticity_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"inverted authenticity in {self.space.title}"
 
 
@@ -64,14 +68,18 @@ class SoftHits(InSpace):
     width: float = 0.25
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"softhits_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"soft hits in {self.space.title}, hubness taken out"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError without a generated image."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)

@@ -1,11 +1,14 @@
 """A control: a classifier of used against not used images that sees no generated one."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
+from ganfp_tf.detectors.protocol import ImageStore, Unprepared
 from ganfp_tf.detectors.spaces.hand_made import per_content, squares
 from ganfp_tf.errors import UserError
 
@@ -14,7 +17,7 @@ STILL = 1e-5  # a feature that moves less over the images of fit() is left out
 
 
 @dataclasses.dataclass(frozen=True)
-class BlindClassifier:
+class BlindClassifier(Unprepared):
     """A control that never sees a generated image: score = log odds that x is a used one.
 
     After the blind baselines of Das, Zhang and Tramer (2024, "Blind baselines beat membership
@@ -41,7 +44,7 @@ class BlindClassifier:
     uses_labels: bool = dataclasses.field(default=True, init=False)
     model: "_Model | None" = dataclasses.field(default=None, repr=False, compare=False)
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy with the classifier; `generated` is not looked at.
 
         Raises:
@@ -66,7 +69,9 @@ class BlindClassifier:
         weights.fit((found - mean) * scale, labels)
         return dataclasses.replace(self, model=_Model(components, mean, scale, weights))
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64; `generated` is not looked at."""
         if self.model is None:
             raise ValueError(f"{self.name} scores after fit() only, on what fit() returned.")

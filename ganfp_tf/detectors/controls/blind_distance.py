@@ -2,7 +2,11 @@
 
 import dataclasses
 
+import numpy as np
+import pandas as pd
+
 from ganfp_tf.detectors.attacks.base import InSpace
+from ganfp_tf.detectors.protocol import ImageStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,13 +20,17 @@ class BlindDistance(InSpace):
     """
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"blind_{self.space.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"distance to other real images in {self.space.title} (blind control)"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64; `generated` is not looked at."""
         return self._log_to_real(candidates, self._vectors(generated.iloc[:0], store))

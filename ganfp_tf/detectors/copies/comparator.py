@@ -3,10 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.detectors.attacks.base import InSpace, check_generated
 from ganfp_tf.detectors.copies import retrieval
 from ganfp_tf.detectors.copies.space import COPIES, CopySpace
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.neighbours.groups import Pool
 
@@ -29,15 +31,19 @@ class CopyComparator(InSpace):
     calibrated: bool = True
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return "comparator_calibrated" if self.calibrated else "comparator"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         ending = ", calibrated by real images" if self.calibrated else ""
         return f"Siamese comparator trained on copies{ending}"
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64. Raises UserError without a generated image."""
         check_generated(generated)
         pool = Pool.of(candidates, self._reference)

@@ -38,7 +38,8 @@ def logits(networks, tokens, others, near, limit=LIMIT):
 
     Args:
         networks: what compares.
-        tokens, others: (n, T, D) and (m, T, D).
+        tokens: (n, T, D).
+        others: (m, T, D).
         near: (n, K) rows of `others`, -1 for none.
         limit: bytes that images prepared for the comparison may take.
     """

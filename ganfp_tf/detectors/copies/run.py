@@ -128,7 +128,8 @@ class Network:
 
         Args:
             images: the images.
-            real, generated: row numbers.
+            real: row numbers.
+            generated: row numbers.
             reference: `Reference`.
 
         Returns:

@@ -8,10 +8,12 @@ import hashlib
 import pathlib
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.data.cache import DigestCache
 from ganfp_tf.data.images import DEFAULT_READER
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.neighbours.groups import Pool
 
@@ -49,7 +51,7 @@ class CopySpace:
         key = ("copies", *dataclasses.astuple(self), *read, *seen)
         return store.keep(key, lambda: self._trained(real, generated, store, key))
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """As `learn`, then as `TrainedCopySpace.fit`."""
         return self.learn(real, generated, store).fit(real, generated, store)
 
@@ -108,7 +110,7 @@ class TrainedCopySpace:
         default_factory=DigestCache, init=False, repr=False, compare=False
     )
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Takes both domains' means. Vectors are as long as makes their distance sqrt(1 - cosine).
 
         `spaces.distance_rows` takes the root of the mean over the d components.

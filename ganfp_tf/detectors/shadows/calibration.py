@@ -7,10 +7,12 @@ place of shadow models. No TensorFlow.
 
 import dataclasses
 import hashlib
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from ganfp_tf.detectors.protocol import Detector, ImageStore, Unprepared
 from ganfp_tf.detectors.shadows.folders import Shadow, open_shadows
 from ganfp_tf.detectors.spaces.base import LearnedSpace
 from ganfp_tf.errors import UserError
@@ -20,7 +22,7 @@ COLUMNS = ["path", "name", "role", "label", "patient", "part", "digest"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ShadowCalibrated:
+class ShadowCalibrated(Unprepared):
     """A detector's score against the generator, less what shadows say one should expect.
 
         score(x, G) = s(x, G) - mid(x)
@@ -51,10 +53,10 @@ class ShadowCalibrated:
         gap: as above, in units of the score.
     """
 
-    base: object
+    base: Detector
     shadows: tuple[Shadow, ...]
     uses_labels: bool = dataclasses.field(default=False, init=False)
-    fitted: object = dataclasses.field(default=None, repr=False, compare=False)
+    fitted: Detector | None = dataclasses.field(default=None, repr=False, compare=False)
     reference: pd.DataFrame | None = dataclasses.field(default=None, repr=False, compare=False)
     levels: tuple[float, ...] = dataclasses.field(default=(), repr=False, compare=False)
     gap: float = dataclasses.field(default=0.0, repr=False, compare=False)
@@ -68,14 +70,16 @@ class ShadowCalibrated:
             raise UserError(f"{self.name} needs at least one shadow generator: say --shadow=PATH.")
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Its key in the registry."""
         return f"shadow_{self.base.name}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"{self.base.title}, calibrated by shadow generators"
 
-    def fit(self, labelled, generated, store):
+    def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
         """Returns a copy that knows the real images, the shadows' levels and the gap.
 
         Raises:
@@ -96,7 +100,9 @@ class ShadowCalibrated:
             gap=_gap(scores - levels, seen),
         )
 
-    def score(self, candidates, generated, store):
+    def score(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> np.ndarray:
         """(len(candidates),) float64, higher = used.
 
         Raises:

@@ -4,9 +4,11 @@ import dataclasses
 import pathlib
 import re
 
+import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.config.data import DataSettings
 from ganfp_tf.data import layouts
 from ganfp_tf.data.catalog import assign_patients, describe_unreadable, read_all
 from ganfp_tf.data.images import ImageReader
@@ -42,7 +44,7 @@ class Shadow:
     known_patients: frozenset = dataclasses.field(default=frozenset(), repr=False)
     by_label: bool = False
 
-    def has_seen(self, frame):
+    def has_seen(self, frame: pd.DataFrame) -> np.ndarray:
         """(len(frame),) bool: it was trained on the image, or on another one of the patient.
 
         What it knows nothing of it has not seen.
@@ -51,8 +53,8 @@ class Shadow:
         return (frame["digest"].isin(self.seen) | frame["patient"].isin(patients)).to_numpy()
 
 
-def parse_paths(text):
-    """ "A,B" -> [Path("A"), Path("B")].
+def parse_paths(text: str) -> list[pathlib.Path]:
+    """Reads folders separated by commas.
 
     Raises:
         UserError: a name without a folder behind it, or one folder twice.
@@ -66,7 +68,7 @@ def parse_paths(text):
     return paths
 
 
-def open_shadows(text, config):
+def open_shadows(text: str, settings: DataSettings) -> tuple[Shadow, ...]:
     """Reads the folders that `--shadow` names.
 
     A path is a folder shadow_N, a folder of such folders, or a data set of another generator in a
@@ -77,7 +79,7 @@ def open_shadows(text, config):
 
     Args:
         text: paths, separated by commas.
-        config: says how files are read: patient_regex, window, nifti_slice, skip_unreadable.
+        settings: says how files are read: patient_regex, window, nifti_slice, skip_unreadable.
 
     Returns:
         tuple of `Shadow`, at least one, in the order of the paths.
@@ -88,10 +90,10 @@ def open_shadows(text, config):
     """
     shadows = []
     for path in parse_paths(text):
-        shadows += [_open(folder, config) for folder in _folders(path)]
+        shadows += [_open(folder, settings) for folder in _folders(path)]
     if not shadows:
         raise UserError(f"--shadow names no folder. {EXPECTED}. Received: {text!r}")
-    first = {}
+    first: dict[tuple[str, ...], Shadow] = {}
     for shadow in shadows:
         other = first.setdefault(tuple(sorted(shadow.generated["digest"])), shadow)
         if other is not shadow:
@@ -131,18 +133,18 @@ def _asked(path):
         return 0
 
 
-def _open(path, config):
+def _open(path, settings):
     if (path / "shadow.json").is_file():
-        return _trained(path, config)
+        return _trained(path, settings)
     if SHADOW.fullmatch(path.name):
         raise UserError(
             f"--shadow: {layouts.shown(str(path))} has no shadow.json: it is not finished. The "
             "command that made it goes on where it stopped."
         )
-    return _data_set(path, config)
+    return _data_set(path, settings)
 
 
-def _trained(path, config):
+def _trained(path, settings):
     """A folder shadow_N."""
     table = _read_seen(path / "seen.csv")
     try:
@@ -150,8 +152,8 @@ def _trained(path, config):
         by_label, count = record["settings"]["shadow_on"] == "not_used", record["generated"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise _damaged(path / "shadow.json", f"{type(error).__name__} {error}") from error
-    generated = _generated(path, _listed(path), config)
-    if len(generated) != count and not config.skip_unreadable:
+    generated = _generated(path, _listed(path), settings)
+    if len(generated) != count and not settings.skip_unreadable:
         raise _damaged(path, f"{len(generated)} generated images instead of {count}")
     mine = table["seen"] == "1"
     return Shadow(
@@ -165,16 +167,16 @@ def _trained(path, config):
     )
 
 
-def _data_set(path, config):
+def _data_set(path, settings):
     """A data set in a layout of the task."""
     listed = _listed(path)
-    generated = _generated(path, listed, config)
+    generated = _generated(path, listed, settings)
     real = listed[(listed["role"] == "real") & (listed["label"] >= 0)].reset_index(drop=True)
     if not len(real):
         return Shadow(str(path), generated)
-    if config.patient_regex:
-        real, _ = assign_patients(real, config.patient_regex)
-    real = _with_digests(real, config)
+    if settings.patient_regex:
+        real, _ = assign_patients(real, settings.patient_regex)
+    real = _with_digests(real, settings)
     mine = real["label"] == 1
     if path.name == "unrelated" and (path.parent / "manifest.csv").is_file():
         # Its labels are those of the victim above it, for which it is the control.
@@ -196,14 +198,14 @@ def _listed(path):
         raise UserError(_ours(error)) from error
 
 
-def _generated(path, listed, config):
+def _generated(path, listed, settings):
     rows = listed[listed["role"] == "generated"].reset_index(drop=True)
     if not len(rows):
         raise UserError(
             f"--shadow: {layouts.shown(str(path))} holds no generated images. {EXPECTED}."
         )
     columns = ["path", "name", "role", "label", "patient", "part", "digest"]
-    frame = _with_digests(rows, config)[columns].infer_objects()
+    frame = _with_digests(rows, settings)[columns].infer_objects()
     if not len(frame):
         raise UserError(
             f"--shadow: none of the generated images of {layouts.shown(str(path))} can be read."
@@ -211,11 +213,11 @@ def _generated(path, listed, config):
     return frame
 
 
-def _with_digests(frame, config):
+def _with_digests(frame, settings):
     """Adds digests; what cannot be read is refused, or left out with --skip_unreadable."""
-    read = read_all(frame["path"], reader=ImageReader.of(config))
+    read = read_all(frame["path"], reader=ImageReader.of(settings))
     failed = (read["reason"] != "").to_numpy()
-    if failed.any() and not config.skip_unreadable:
+    if failed.any() and not settings.skip_unreadable:
         unreadable = pd.DataFrame({"path": frame["path"], "reason": read["reason"]})[failed]
         raise UserError(_ours(describe_unreadable(unreadable)))
     return frame.assign(digest=read["digest"])[~failed].reset_index(drop=True)

@@ -10,6 +10,7 @@ from scipy import ndimage
 from sklearn.decomposition import PCA
 
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.protocol import ImageStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +22,19 @@ class Vectors:
 
 
 class Space(Protocol):
-    """Where images are compared.
+    """Where images are compared."""
 
-    Attributes:
-        name: the end of the names of its detectors.
-        title: for people, after "in".
-    """
+    @property
+    def name(self) -> str:
+        """The end of the names of its detectors."""
+        ...
 
-    name: str
-    title: str
+    @property
+    def title(self) -> str:
+        """For people, after "in"."""
+        ...
 
-    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store) -> Vectors:
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Learns from images; no label is looked at.
 
         Args:
@@ -66,14 +69,16 @@ class Pixels:
     blur: float = 0.0
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Part of the names of detectors."""
         return f"blur{self.blur:g}" if self.blur else "pixels"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"pixels smoothed by {self.blur:g}" if self.blur else "pixels"
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Returns `Vectors` of side * side gray values in [0, 1]; there is nothing to learn."""
         if not self.blur:
             return Vectors(store.pixels, store.pixels)
@@ -104,10 +109,11 @@ class GeneratedComponents:
     name: str = dataclasses.field(default="components", init=False)
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"{self.count} principal components of the generated images"
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Fits the components to `generated`, in the order of their digests."""
         key = (self.name, self.count, contents(generated))
         model = store.keep(key, lambda: self._fitted(generated, store))

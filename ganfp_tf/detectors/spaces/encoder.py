@@ -3,8 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf.data.cache import DigestCache
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.errors import UserError
 
@@ -38,7 +40,7 @@ class EncoderStage:
         default="features of EfficientNet-Lite0 at a middle depth", init=False
     )
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Takes both domains' statistics; those of images that are not there are not needed yet.
 
         Raises:

@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from scipy import fft
 
 from ganfp_tf.data.pixels import shrink
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.detectors.spaces.hand_made import per_image
 
@@ -26,14 +28,16 @@ class HashSpace:
     bits: int = 8
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """Part of the names of detectors."""
         return "hash" if self.bits == 8 else f"hash{self.bits}"
 
     @property
-    def title(self):
+    def title(self) -> str:
+        """For people, in lower case."""
         return f"perceptual hashes of {self.bits**2} bits"
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Returns `Vectors` of bits * bits zeros and ones; there is nothing to learn."""
 
         def vectors(frame):

@@ -8,10 +8,12 @@ images from real ones or generators apart; nothing of theirs is a membership sig
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from scipy import fft, ndimage
 from scipy.sparse import coo_array
 
 from ganfp_tf.data.pixels import contents
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.detectors.spaces.hand_made import per_image, standardised
 
@@ -37,7 +39,7 @@ class FrequencySpace:
     name: str = dataclasses.field(default="frequency", init=False)
     title: str = dataclasses.field(default="radial and azimuthal log power spectra", init=False)
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Takes both domains' statistics; those of images that are not there are not needed yet."""
 
         def features(frame):
@@ -83,7 +85,7 @@ class NoiseResidualSpace:
     name: str = dataclasses.field(default="residual", init=False)
     title: str = dataclasses.field(default="noise residuals", init=False)
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Takes both domains' mean residuals."""
 
         def centred(reference):

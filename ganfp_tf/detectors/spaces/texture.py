@@ -3,8 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
+from ganfp_tf.detectors.protocol import ImageStore
+from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.detectors.spaces.hand_made import per_image, standardised
 
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
@@ -35,7 +38,7 @@ class TextureSpace:
     name: str = dataclasses.field(default="texture", init=False)
     title: str = dataclasses.field(default="texture (GLCM and LBP)", init=False)
 
-    def fit(self, real, generated, store):
+    def fit(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Vectors:
         """Takes both domains' statistics; those of images that are not there are not needed yet."""
 
         def features(frame):

@@ -9,6 +9,7 @@ from ganfp_tf.data.catalog import load_catalog
 from ganfp_tf.data.pixels import PixelStore
 from ganfp_tf.detectors.controls.blind_classifier import FLAT, BlindClassifier, appearance
 from ganfp_tf.detectors.cross_fitting import cross_fitted_scores
+from ganfp_tf.detectors.protocol import Unprepared
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.metrics import auc
@@ -25,7 +26,7 @@ SHIFTS = {
 }
 
 
-class Labelled:
+class Labelled(Unprepared):
     """The detector with labels that images bring along: every second one in their order."""
 
     def fit(self, labelled, generated, store):

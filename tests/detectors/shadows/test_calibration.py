@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ganfp_tf.detectors.attacks.distance import NearestDistance
+from ganfp_tf.detectors.protocol import Unprepared
 from ganfp_tf.detectors.shadows.calibration import Shadow, ShadowCalibrated, shadow_signals
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.metrics import auc
@@ -28,7 +29,7 @@ class Store:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sum:
+class Sum(Unprepared):
     """A base whose score is what a table says: the generated image's digest is its column."""
 
     table: pd.DataFrame = dataclasses.field(repr=False)
