@@ -10,6 +10,7 @@ from ganfp_tf import __version__
 from ganfp_tf.audit import controls, description, metrics, verdict
 from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.control import Control
+from ganfp_tf.audit.detector_results import detector_results
 from ganfp_tf.audit.measure import Measured
 from ganfp_tf.audit.parts import ControlResult, Estimate, Gate
 from ganfp_tf.audit.result import SCHEMA_ID, AuditResult
@@ -42,7 +43,7 @@ def assemble(
         `metrics.image_table`; and the images that look used most.
     """
     config = case.config
-    rows = metrics.detector_results(case, measured)
+    rows = detector_results(case, measured)
     images = metrics.image_table(case, measured[0].scores)
     one_by_one = metrics.image_level(case, images)
     together, share = metrics.set_level(case, images)

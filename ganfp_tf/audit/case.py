@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit.detector_set import DetectorSet, usable
-from ganfp_tf.audit.parts import Kind
+from ganfp_tf.audit.field_types import Kind
 from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import Catalog, open_catalog
 from ganfp_tf.data.images import ImageReader

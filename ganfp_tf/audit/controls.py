@@ -16,7 +16,7 @@ import pandas as pd
 from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.control import Control, half_of, run_control
 from ganfp_tf.audit.detector_set import BLIND
-from ganfp_tf.audit.parts import Kind
+from ganfp_tf.audit.field_types import Kind
 from ganfp_tf.audit.synthetic_controls import planted_control, stand_in_controls
 from ganfp_tf.data.suspects import REFERENCE, SUSPECT, open_generated
 from ganfp_tf.statistics.evaluation import ALPHA

@@ -7,10 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit.case import Case
-from ganfp_tf.audit.measure import Measured
 from ganfp_tf.audit.parts import (
-    DetectorResult,
-    Difference,
     EpsilonResult,
     Estimate,
     ImageResult,
@@ -23,58 +20,21 @@ from ganfp_tf.audit.parts import (
 )
 from ganfp_tf.audit.patient_scores import permuted_p, pooled
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
-from ganfp_tf.detectors import registry
 from ganfp_tf.statistics import conformal
 from ganfp_tf.statistics.epsilon import epsilon_lower_bound
-from ganfp_tf.statistics.evaluation import ALPHA, POWER, evaluate_frame
+from ganfp_tf.statistics.evaluation import ALPHA, POWER, Evaluation, evaluate_frame
 from ganfp_tf.statistics.low_fpr import tpr_at_low_rates
 from ganfp_tf.statistics.member_share import share_used
-from ganfp_tf.statistics.metrics import auc_within
 from ganfp_tf.statistics.multiple_testing import benjamini_hochberg
-from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.power import detectable_auc, power_at, significant_auc
 from ganfp_tf.statistics.sample import Resampling, Sample
 from ganfp_tf.statistics.two_sample import set_test
 
-FIGURES = ("kappa", "accuracy", "f1", "precision", "recall")  # of decisions: labels are needed
 CURVE = np.round(np.arange(0.50, 0.96, 0.01), 2)  # true AUC for which the power is told
-STACKS = ("mean", "stack")  # the ends of names that are no single attack
 
 
-def detector_results(case: Case, measured: list[Measured]) -> tuple[DetectorResult, ...]:
-    """One row a detector, in the order of `measured`."""
-    best = _best_classical(case, measured)
-    return tuple(_detector_result(case, each, best) for each in measured)
-
-
-def _detector_result(case, each, best):
-    result = DetectorResult(
-        name=each.name,
-        title=each.title,
-        primary=each.name == case.detectors.primary,
-        control=each.control,
-        network=each.network,
-        uses_labels=each.uses_labels,
-        seconds=each.seconds,
-        peak_bytes=each.peak_bytes,
-    )
-    if case.kind == "suspects":
-        return result
-    resampling = Resampling.of(case.config)
-    evaluation = evaluate_frame(each.scores, resampling, strata="split_id")
-    result = dataclasses.replace(
-        result,
-        auc=_estimate(evaluation, "auc_within"),
-        p=_known(permuted_p(each.scores, resampling)),
-        less_best=_less(each, best, resampling) if best and each.name != best.name else None,
-    )
-    if not case.labelled:
-        return result
-    of_decisions = {name: _estimate(evaluation, name) for name in FIGURES}
-    return dataclasses.replace(result, tpr=_low_rates(each.scores, resampling), **of_decisions)
-
-
-def _estimate(evaluation, name):
+def estimate(evaluation: Evaluation, name: str) -> Estimate:
+    """A metric of an evaluation with its interval."""
     return Estimate(**evaluation.to_dict()["metrics"][name])
 
 
@@ -209,11 +169,11 @@ def patient_level(case: Case, images: pd.DataFrame) -> PatientResult | None:
     evaluation = evaluate_frame(means, resampling, strata="split_id")
     return PatientResult(
         n=len(means),
-        auc=_estimate(evaluation, "auc_within"),
-        p=_known(evaluation.permutation.auc_p),
+        auc=estimate(evaluation, "auc_within"),
+        p=known(evaluation.permutation.auc_p),
         pooling="mean of a patient's images",
-        kappa=_estimate(evaluation, "kappa") if case.labelled else None,
-        tpr=_low_rates(means, resampling) if case.labelled else None,
+        kappa=estimate(evaluation, "kappa") if case.labelled else None,
+        tpr=low_rates(means, resampling) if case.labelled else None,
     )
 
 
@@ -230,8 +190,8 @@ def sibling_level(case: Case, images: pd.DataFrame) -> SiblingResult | None:
     return SiblingResult(
         images=len(siblings),
         patients=siblings["patient"].nunique(),
-        auc=_estimate(evaluate_frame(frame, resampling), "auc"),
-        p=_known(permuted_p(frame, resampling)),
+        auc=estimate(evaluate_frame(frame, resampling), "auc"),
+        p=known(permuted_p(frame, resampling)),
         note="Images known to be unused of patients who are suspected, against those of other "
         "patients. Where they score higher, the generator gives away patients, not only images. "
         "They are in no other figure.",
@@ -297,50 +257,13 @@ def epsilon(case: Case, images: pd.DataFrame) -> EpsilonResult | None:
     )
 
 
-def _low_rates(scores, resampling):
+def low_rates(scores: pd.DataFrame, resampling: Resampling) -> tuple[LowRate, ...]:
+    """True positive rates at low false positive rates."""
     found = tpr_at_low_rates(Sample.from_frame(scores), resampling)
     names = [field.name for field in dataclasses.fields(LowRate)]
     return tuple(LowRate(**{name: getattr(rate, name) for name in names}) for rate in found)
 
 
-def _known(p):
+def known(p: float) -> float | None:
+    """None for nan."""
     return None if math.isnan(p) else p
-
-
-def _best_classical(case, measured):
-    """The single attack without a network that has the highest AUC, picked with hindsight."""
-    if case.kind == "suspects":
-        return None
-    single = [each for each in measured if _is_classical(each.name)]
-    return max(single, key=_auc, default=None)
-
-
-def _is_classical(name):
-    entry = registry.DETECTORS.get(name)
-    learned = not entry or entry.control or entry.network or entry.shadow
-    return not learned and name.rsplit("_", 1)[-1] not in STACKS
-
-
-def _auc(each):
-    scores = each.scores
-    return auc_within(scores["label"], scores["score"], scores["split_id"])
-
-
-def _less(each, best, resampling):
-    # Scores of two folds are not of one scale, whichever of the two detectors has folds.
-    folds = each.scores["split_id"] + " " + best.scores["split_id"]
-    sample = Sample(
-        each.scores["label"].to_numpy(),
-        each.scores["score"].to_numpy(),
-        pd.factorize(each.scores["patient"])[0],
-        strata=folds.to_numpy(),
-    )
-    found = paired_bootstrap(sample, best.scores["score"].to_numpy(), resampling)
-    return Difference(
-        other=best.name,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-        method="paired bootstrap",
-    )

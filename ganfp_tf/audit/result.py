@@ -3,23 +3,19 @@
 import dataclasses
 from typing import Annotated, Literal
 
+from ganfp_tf.audit.field_types import Constraint, Count, NonNegative, Probability, Sentences
 from ganfp_tf.audit.parts import (
-    Constraint,
     ControlResult,
-    Count,
     DataResult,
     DetectorResult,
     EpsilonResult,
     Gate,
     ImageResult,
-    NonNegative,
     Part,
     PatientResult,
     PowerResult,
-    Probability,
     Question,
     RiskyImage,
-    Sentences,
     SetResult,
     ShareResult,
     SiblingResult,

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from ganfp_tf.audit.parts import Kind, Part, Sentences
+from ganfp_tf.audit.field_types import Kind, Sentences
+from ganfp_tf.audit.parts import Part
 
 Code = Literal["evidence", "no_evidence", "inconclusive", "not_trustworthy"]
 KINDS = ("labelled", "reference", "suspects")

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from ganfp_tf.audit import metrics
+from ganfp_tf.audit.detector_results import FIGURES, detector_results
 from ganfp_tf.audit.measure import Measured
 from ganfp_tf.audit.parts import Estimate
 from ganfp_tf.audit.patient_scores import permuted_p, pooled
@@ -187,7 +188,7 @@ def test_p_does_not_hang_on_equally_many_images():
     given = rows("suspect", range(10, 26), patients=[f"u{i // 2}" for i in range(16)])
     given += rows("reference", range(8))
     case, scores = scored(given)
-    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    row = detector_results(case, [measured("nearest_pixels", scores)])[0]
     assert row.auc.value == 1.0
     assert row.p == pytest.approx(1 / 200)
     images = metrics.image_table(case, scores)
@@ -272,7 +273,7 @@ def test_a_detector_is_held_against_the_best_classical_attack():
     label = scores["label"].to_numpy()
     noise = np.random.default_rng(0).normal(size=20)
     weak, fair = scores.assign(score=label + 3 * noise), scores.assign(score=label + noise)
-    found = metrics.detector_results(
+    found = detector_results(
         case,
         [
             measured("named_stack", scores),
@@ -299,7 +300,7 @@ def test_a_detector_is_held_against_the_best_classical_attack():
 
 def test_without_a_classical_attack_there_is_no_best():
     case, scores = scored(rows("suspect", range(4)) + rows("reference", range(4)))
-    found = metrics.detector_results(
+    found = detector_results(
         case,
         [
             measured("stack", scores),
@@ -313,12 +314,12 @@ def test_without_a_classical_attack_there_is_no_best():
 def test_what_needs_labels_is_empty_without_them():
     given = rows("suspect", range(4)) + rows("reference", range(4))
     case, scores = scored(given, kind="reference")
-    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    row = detector_results(case, [measured("nearest_pixels", scores)])[0]
     assert row.auc.value == 0.5
     assert row.tpr is None
-    assert {getattr(row, name) for name in metrics.FIGURES} == {None}
+    assert {getattr(row, name) for name in FIGURES} == {None}
     case, scores = scored(given[:4], kind="suspects")
-    row = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0]
+    row = detector_results(case, [measured("nearest_pixels", scores)])[0]
     assert row.auc is row.p is row.tpr is row.less_best is None
     assert row.seconds == 1.0
     assert row.peak_bytes == 2
@@ -327,7 +328,7 @@ def test_what_needs_labels_is_empty_without_them():
 def test_low_rates_of_a_labelled_audit():
     """20 unused images allow two false alarms at 10 %, one at 5 %, none below."""
     case, scores = scored(rows("suspect", [18.5, 17.5, 30, 40]) + rows("reference", range(20)))
-    rates = metrics.detector_results(case, [measured("nearest_pixels", scores)])[0].tpr
+    rates = detector_results(case, [measured("nearest_pixels", scores)])[0].tpr
     assert [rate.fpr for rate in rates] == [0.1, 0.05, 0.01, 0.001]
     assert [rate.value for rate in rates[:2]] == [1.0, 0.75]
     assert [rate.resolvable for rate in rates] == [True, True, False, False]

@@ -8,7 +8,7 @@ import types
 import typing
 
 from ganfp_tf import files
-from ganfp_tf.audit.parts import Constraint
+from ganfp_tf.audit.field_types import Constraint
 from ganfp_tf.audit.result import SCHEMA_ID, AuditResult
 
 PATH = importlib.resources.files("ganfp_tf.reports") / "schemas" / "audit.schema.json"
