@@ -129,7 +129,7 @@ def sample(catalog: Catalog, real: int, generated: int) -> pd.DataFrame:
 
 def stored(
     frame: pd.DataFrame, folder: Path, encode: Callable, backbone: keras.Model, config: Config
-) -> Material:
+) -> EncodedImages:
     """Reads, encodes and stores every row of `frame`, as a run does, and opens them.
 
     Args:
