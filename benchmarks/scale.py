@@ -165,7 +165,7 @@ def made(asked, run):
     config = Config.from_dict(
         Config.from_json(run / "config.json").to_dict() | {"partners": asked.made}
     )
-    scorer = trained.Scorers(run, config).of("main")
+    scorer = trained.Scorers(run, config.supervision).of("main")
     tokens, channels = scorer.networks.entry.input.shape[1:]
     key = {"backbone": "made", "dtype": "float16", "tokens": tokens, "channels": channels}
     store = embeddings.open_store(asked.work / f"made_store-{tokens}-{channels}", key)

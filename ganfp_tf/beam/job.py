@@ -12,6 +12,7 @@ import pandas as pd
 from ganfp_tf import files
 from ganfp_tf.beam.shards import Shards
 from ganfp_tf.config import Config
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
 
@@ -38,16 +39,16 @@ class PartnerPlan:
     drawn: int
 
     @classmethod
-    def of(cls, config: Config) -> "PartnerPlan":
+    def of(cls, settings: SiameseSettings) -> "PartnerPlan":
         """The plan of a run's settings."""
-        if config.supervision == "copy":
-            return cls(config.candidates or config.partners, 0)
-        if config.candidates:
-            return cls(config.candidates, 0)
-        half = config.partners // 2
-        searched = {"random": 0, "nearest": config.partners, "mixed": config.partners - half}
-        drawn = {"random": config.partners, "nearest": 0, "mixed": half}
-        return cls(min(searched[config.pairing], config.neighbours), drawn[config.pairing])
+        if settings.supervision == "copy":
+            return cls(settings.candidates or settings.partners, 0)
+        if settings.candidates:
+            return cls(settings.candidates, 0)
+        half = settings.partners // 2
+        searched = {"random": 0, "nearest": settings.partners, "mixed": settings.partners - half}
+        drawn = {"random": settings.partners, "nearest": 0, "mixed": half}
+        return cls(min(searched[settings.pairing], settings.neighbours), drawn[settings.pairing])
 
     def near(self, generated: int) -> int:
         """Number of nearest images among `generated` ones."""
@@ -80,7 +81,7 @@ class Job:
     @property
     def near(self) -> int:
         """Number of nearest generated images that a real image is paired with."""
-        return PartnerPlan.of(self.config).near(self.images[1])
+        return PartnerPlan.of(self.config.section(SiameseSettings)).near(self.images[1])
 
     @property
     def wanted(self) -> int:
@@ -177,7 +178,7 @@ def open_job(
     """
     real = np.flatnonzero((frame["role"] == "real").to_numpy())
     generated = np.flatnonzero((frame["role"] != "real").to_numpy())
-    plan = PartnerPlan.of(config)
+    plan = PartnerPlan.of(config.section(SiameseSettings))
     drawn = np.random.default_rng(config.seed).permutation(len(generated))[: plan.drawn]
     if not plan.near(len(generated)):
         # All real images are compared with the same few: the others need not be encoded.

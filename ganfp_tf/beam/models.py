@@ -53,7 +53,7 @@ def _once(load, job):
 
 @functools.lru_cache(maxsize=1)
 def _detector(job):
-    found = trained.Scorers(job.run, job.config).of("main")
+    found = trained.Scorers(job.run, job.config.supervision).of("main")
     # Compiled here, under the lock: each thread would compile its own.
     networks = _networks(job, found)
     _ = networks.encode, networks.engine

@@ -1,6 +1,7 @@
-"""A trained run's detectors, read back, whatever they were taught: images in, a score each out."""
+"""The detectors of a trained run, read back: images in, a score for each out."""
 
 import functools
+import pathlib
 
 from ganfp_tf.detectors.copies.run import CopyScorer, Network
 from ganfp_tf.runs import run_folder
@@ -12,13 +13,13 @@ class Scorers:
 
     Args:
         folder: the run folder.
-        config: the run's Config.
+        supervision: --supervision of the run.
     """
 
-    def __init__(self, folder, config):
-        self.folder, self.config = folder, config
+    def __init__(self, folder: pathlib.Path, supervision: str):
+        self.folder, self.supervision = folder, supervision
 
-    def of(self, split_id):
+    def of(self, split_id: str) -> CopyScorer | networks.PairScorer:
         """The detector of a split.
 
         Raises:
@@ -26,7 +27,7 @@ class Scorers:
         """
         place = self.folder / "splits" / split_id
         run_folder.require(self.folder, f"splits/{split_id}/decision.json")
-        if self.config.supervision == "copy":
+        if self.supervision == "copy":
             return CopyScorer.load(self._network, place)
         return networks.load(place)
 

@@ -29,10 +29,11 @@ def run(config):
         run_system(system, folder, f"[{number}/{len(own)}] {system.title}")
     rows = [read_row(system, folder) for system in systems]
     scores = {system.name: read_scores(system, folder) for system in systems}
+    resampling = Resampling.of(config)
     if config.ablate:
-        rows.append(_mean_of_seeds(systems, rows, scores, config))
-    _set_against(rows, scores, config)
-    write(rows, folder, _describe(catalog, config), config)
+        rows.append(_mean_of_seeds(systems, rows, scores, resampling))
+    _add_differences(rows, scores, resampling)
+    write(rows, folder, _describe(catalog, config.data, config.image_size), config)
 
 
 def run_system(system, folder, title):
@@ -85,7 +86,7 @@ def read_scores(system, folder):
     return run_folder.read_scores(folder / "systems" / system.folder)
 
 
-def _mean_of_seeds(systems, rows, scores, config):
+def _mean_of_seeds(systems, rows, scores, resampling):
     """The row of the mean score over the training seeds, decided by the majority of them."""
     full = next(row for row in rows if row.name == full_system(systems).name)
     members = [row for row in rows if row.is_seed_of(full)]
@@ -96,7 +97,7 @@ def _mean_of_seeds(systems, rows, scores, config):
         decision=(2 * sum(frame["decision"] for frame in frames) > len(frames)).astype(int),
     )
     strata = "split_id" if full.level == CROSSED else None
-    evaluation = evaluate_frame(scores[name], Resampling.of(config), strata=strata)
+    evaluation = evaluate_frame(scores[name], resampling, strata=strata)
     return Row(
         name=name,
         title=f"{full.title} mean score of {len(members)} training seeds",
@@ -107,7 +108,7 @@ def _mean_of_seeds(systems, rows, scores, config):
     )
 
 
-def _set_against(rows, scores, config):
+def _add_differences(rows, scores, resampling):
     """Gives each system its difference to the first, each ablation its to what it was taken from.
 
     Raises:
@@ -126,7 +127,7 @@ def _set_against(rows, scores, config):
                 "anew with --overwrite."
             )
         sample = Sample.from_frame(ours, strata="split_id" if row.level == CROSSED else None)
-        difference = paired_bootstrap(sample, theirs["score"].to_numpy(), Resampling.of(config))
+        difference = paired_bootstrap(sample, theirs["score"].to_numpy(), resampling)
         rows[number] = dataclasses.replace(row, reference=reference.title, difference=difference)
 
 
@@ -173,11 +174,11 @@ def _summary(row):
     return text + (f", {peak / 1e9:.1f} GB" if peak else "")
 
 
-def _describe(catalog, config):
+def _describe(catalog, data, image_size):
     real, generated = catalog.labelled, catalog.generated
     used = int((real["label"] == 1).sum())
     return (
-        f"Measured on {config.data}: {len(real)} real images of {real['patient'].nunique()} "
+        f"Measured on {data}: {len(real)} real images of {real['patient'].nunique()} "
         f"patients ({used} used, {len(real) - used} not used) and {len(generated)} generated ones, "
-        f"resized to {config.image_size} x {config.image_size} pixels."
+        f"resized to {image_size} x {image_size} pixels."
     )

@@ -38,11 +38,11 @@ def run(config):
     material, weights = reopen_images(config.section(SiameseSettings), folder)
     splits = run_folder.read_splits(folder)
 
-    scorers = trained.Scorers(folder, config)
+    scorers = trained.Scorers(folder, config.supervision)
     scored, pairs = [], None
     for split_id in splits["split_id"].unique():
         table, logits = score_split(
-            scorers.of(split_id), material, split_of(splits, split_id), config
+            scorers.of(split_id), material, split_of(splits, split_id), config.seed
         )
         scored.append(table.assign(split_id=split_id))
         if split_id == "main":
@@ -54,14 +54,14 @@ def run(config):
     report(scores, pairs, weights, folder, config, material.searches)
 
 
-def score_split(scorer, material, split, config):
+def score_split(scorer, material, split, seed):
     """Scores the real images of one split, each against generated images of its own part.
 
     Args:
         scorer: the split's detector, of `scoring.Scorers`.
         material: the images.
         split: Series path -> split.
-        config: the run's Config.
+        seed: of random partners.
 
     Returns:
         `(DataFrame of the real images with score, centered, probability, decision, best_match;
@@ -72,7 +72,7 @@ def score_split(scorer, material, split, config):
         paths = split.index[split == name]
         real, generated = material.rows(paths, "real"), material.rows(paths, "generated")
         generated = scorer.partners_of(material, generated)
-        score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
+        score, logits, partner_rows = scorer.score(material, real, generated, seed=seed)
         best = partner_rows[np.arange(len(real)), logits.argmax(axis=1)]
         part = material.frame.iloc[real][["name", "patient", "label"]].assign(
             split=name,

@@ -5,12 +5,13 @@ import dataclasses
 import keras
 
 from ganfp_tf import files
+from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.export import images as edge_images
 from ganfp_tf.export import lite, lite_agreement
 from ganfp_tf.export.saved_model import write_saved_model
 from ganfp_tf.models.runtime import prepare_runtime
-from ganfp_tf.reports import lite_export as told
+from ganfp_tf.reports import lite_export
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese import networks
 from ganfp_tf.statistics.sample import Resampling
@@ -54,7 +55,15 @@ def _run_lite(config, folder):
     decision = networks.Decision(**files.read_json(folder / "splits/main/decision.json"))
     files.write_json(
         place / "model.json",
-        told.description(config, encoder, comparator, made, arithmetic, calibration, decision),
+        lite_export.description(
+            config.section(SiameseSettings),
+            encoder,
+            comparator,
+            made,
+            arithmetic,
+            calibration,
+            decision,
+        ),
     )
     print(f"LiteRT: {place}")
     if lite.interpreter_class()[0] is None:
@@ -70,6 +79,6 @@ def _run_lite(config, folder):
         resampling=Resampling.of(config),
     )
     found = {"format": config.export_format, "arithmetic": arithmetic, **found}
-    found["megabytes"] = told.megabytes(folder, made)
+    found["megabytes"] = lite_export.megabytes(folder, made)
     files.write_json(place / "agreement.json", found)
-    print(told.summary(found, calibration))
+    print(lite_export.summary(found, calibration))

@@ -21,13 +21,13 @@ def run(config):
     run_folder.require(folder, "config.json", "weights.json", "splits/main/decision.json")
     catalog = open_catalog(config.data, config, "predict")
     if beam:
-        detector = trained.Scorers(folder, config).of("main")
+        detector = trained.Scorers(folder, config.supervision).of("main")
         pipeline, runner = beam
         score, best = pipeline.predict(config, folder, catalog.frame, detector, runner)
         decision = detector.decision
     else:
         score, best, decision = score_here(config, folder, catalog.frame)
-    finish(config, folder, catalog, score, best, decision)
+    finish(config.submission, folder, catalog, score, best, decision)
 
 
 def open_beam(config):
@@ -61,18 +61,18 @@ def score_here(config, folder, frame):
     material, _ = open_images(frame, backbone, report, config.section(SiameseSettings))
     is_real = (frame["role"] == "real").to_numpy()
     real, generated = np.flatnonzero(is_real), np.flatnonzero(~is_real)
-    scorer = trained.Scorers(folder, config).of("main")
+    scorer = trained.Scorers(folder, config.supervision).of("main")
     score, logits, partner_rows = scorer.score(material, real, generated, seed=config.seed)
     for recall in material.searches:
         print(recall.sentence())
     return score, partner_rows[np.arange(len(real)), logits.argmax(axis=1)], scorer.decision
 
 
-def finish(config, folder, catalog, score, best, decision):
+def finish(submission_year, folder, catalog, score, best, decision):
     """Writes and prints the answers.
 
     Args:
-        config: the run's Config.
+        submission_year: --submission.
         folder: the run folder.
         catalog: the Catalog.
         score: of each real image, in the order of the Catalog.
@@ -88,10 +88,10 @@ def finish(config, folder, catalog, score, best, decision):
         best_match=frame["name"].to_numpy()[best],
     )
     # A run file is checked before anything is written: half an answer helps nobody.
-    if config.submission:
-        run_file = folder / f"run_{config.submission}.csv"
+    if submission_year:
+        run_file = folder / f"run_{submission_year}.csv"
         submission.write_submission(
-            run_file, predictions["name"], predictions["prediction"], config.submission
+            run_file, predictions["name"], predictions["prediction"], submission_year
         )
         print(f"run file: {run_file}")
     files.write_csv(folder / "predictions.csv", predictions)

@@ -53,7 +53,14 @@ def _run(config, clock, team):
     learned = config.settings("model", "data", "report")
     team.agree("the settings", json.dumps(learned, sort_keys=True))
     team.agree("the images", catalog.frame[run_folder.IMAGE_COLUMNS].to_csv())
-    team.call(_begin, config, catalog, splits)
+
+    def begin():
+        place = run_folder.start(config, catalog.frame)
+        files.write_csv(place / "splits.csv", splits)
+        if len(catalog.unreadable):
+            files.write_csv(place / "unreadable.csv", catalog.unreadable)
+
+    team.call(begin)
     team.check_folder(folder)
     _describe(catalog, folder)
 
@@ -64,7 +71,9 @@ def _run(config, clock, team):
     team.agree("the backbone's weights", report.digest)
     team.call(_note_weights, report, folder)
     with clock.lap("encoding"):
-        material, computed = _encode(catalog.frame, backbone, report, config, team)
+        material, computed = _encode(
+            catalog.frame, backbone, report, config.section(SiameseSettings), team
+        )
     team.call(_note_embedding, folder, computed, clock.laps["encoding"])
     print(f"embeddings: {computed} computed, {len(material.frame) - computed} from the store")
 
@@ -77,21 +86,14 @@ def _run(config, clock, team):
             _train_split(config, material, rows, folder, split_id, backbone, team)
 
 
-def _begin(config, catalog, splits):
-    folder = run_folder.start(config, catalog.frame)
-    files.write_csv(folder / "splits.csv", splits)
-    if len(catalog.unreadable):
-        files.write_csv(folder / "unreadable.csv", catalog.unreadable)
-
-
 def _note_weights(report, folder):
     if (folder / "weights.json").exists():
         check_weights(report, folder)
     files.write_json(folder / "weights.json", dataclasses.asdict(report))
 
 
-def _encode(frame, backbone, report, config, team):
-    computed, settings = 0, config.section(SiameseSettings)
+def _encode(frame, backbone, report, settings, team):
+    computed = 0
     if team.cluster:
         # First each its share; then the others' is in the store, or this worker has its own store.
         computed = open_images(team.mine(frame), backbone, report, settings)[1]
@@ -109,7 +111,7 @@ def _train_copies(config, material, splits, folder, backbone, clock):
             networks.siamese().save(temporary)
         files.write_json(folder / "model.json", _parameters(networks))
     with open_log(folder / "tensorboard" / "copies", config.tensorboard) as log:
-        log.text("config", examples.settings_table(config))
+        log.text("config", examples.settings_table(config.to_dict()))
         for row in history.to_dict("records"):
             step = int(row.pop("step"))
             log.scalars(step, {f"copies/{name}": value for name, value in row.items()})
@@ -138,20 +140,20 @@ def _train_split(config, material, rows, folder, split_id, backbone, team):
 
     place = folder / "splits" / split_id
     with open_log(folder / "tensorboard" / split_id, config.tensorboard and team.chief) as log:
-        log.text("config", examples.settings_table(config))
+        log.text("config", examples.settings_table(config.to_dict()))
         networks, history = training.fit(
             make_networks, material, rows, place, lambda watch: [Logging(log, watch)]
         )
         if split_id == "main":
-            team.call(_write_main, config, material, rows, folder, networks, history, log)
+            team.call(_write_main, networks, folder)
+            if config.tensorboard and team.chief:
+                examples.write(log, networks, material, rows, config.bound_settings(), history)
 
 
-def _write_main(config, material, rows, folder, networks, history, log):
+def _write_main(networks, folder):
     with files.atomic_path(folder / "model.keras") as temporary:
         networks.siamese().save(temporary)
     files.write_json(folder / "model.json", _parameters(networks))
-    if config.tensorboard:
-        examples.write(log, networks, material, rows, config, history)
 
 
 def _parameters(networks):

@@ -16,12 +16,13 @@ INPUT = (
 )
 
 
-def description(config, encoder, comparator, made, arithmetic, calibration, decision):
+def description(settings, encoder, comparator, made, arithmetic, calibration, decision):
     """A dict for model.json: what a client has to know to score an image.
 
     Args:
-        config: the run's Config.
-        encoder, comparator: the Keras models that were converted.
+        settings: `SiameseSettings` of the run.
+        encoder: the Keras model that was converted.
+        comparator: likewise.
         made: dict "encoder" and "comparator" -> bytes of the file.
         arithmetic: dict of the same keys -> what they compute in.
         calibration: facts of the 8-bit ranges, or {}.
@@ -44,12 +45,12 @@ def description(config, encoder, comparator, made, arithmetic, calibration, deci
             "dtype": "float32",
             "arithmetic": arithmetic[name],
         }
-    score = {"of_an_image": SCORE["copy" if config.supervision == "copy" else "siamese"]}
-    if config.supervision != "copy":
+    score = {"of_an_image": SCORE["copy" if settings.supervision == "copy" else "siamese"]}
+    if settings.supervision != "copy":
         score |= {
             "higher": "used",
-            "pairing": config.pairing,
-            "partners": config.partners,
+            "pairing": settings.pairing,
+            "partners": settings.partners,
             "threshold": decision.threshold,
             "used": "score >= threshold",
             "slope": decision.slope,
@@ -57,9 +58,9 @@ def description(config, encoder, comparator, made, arithmetic, calibration, deci
             "probability": "1 / (1 + exp(-(slope * score + intercept)))",
         }
     return {
-        "format": config.export_format,
-        "backbone": config.backbone,
-        "cross_attention": config.cross_attention,
+        "format": settings.export_format,
+        "backbone": settings.backbone,
+        "cross_attention": settings.cross_attention,
         "pixels": INPUT,
         **parts,
         "score": score,

@@ -1,10 +1,14 @@
 """Logits of any number of pairs in bounded memory; each image is read and projected once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganfp_tf.models.pair_engine import PairEngine, Prepared
+if TYPE_CHECKING:  # which needs TensorFlow, and this does not
+    from ganfp_tf.models.pair_engine import PairEngine, Prepared
 
 BATCH = 64  # images whose tokens are held beside what was prepared
 

@@ -100,7 +100,7 @@ def make_subject(config: Config, catalog: Catalog, extent: Extent, folder: Path)
     frame = sample(catalog, extent.real, extent.generated)
     backbone, report = make_backbone(config, config.seed)
     encode = compiled(backbone)
-    material = stored(frame, folder, encode, backbone, config)
+    material = stored(frame, folder, encode, backbone, config.section(SiameseSettings))
     networks = siamese.build_networks(config, backbone, config.trains_on_tokens)
     subject = Subject(
         config,
@@ -128,7 +128,11 @@ def sample(catalog: Catalog, real: int, generated: int) -> pd.DataFrame:
 
 
 def stored(
-    frame: pd.DataFrame, folder: Path, encode: Callable, backbone: keras.Model, config: Config
+    frame: pd.DataFrame,
+    folder: Path,
+    encode: Callable,
+    backbone: keras.Model,
+    settings: SiameseSettings,
 ) -> EncodedImages:
     """Reads, encodes and stores every row of `frame`, as a run does, and opens them.
 
@@ -137,30 +141,30 @@ def stored(
         folder: of the store, new.
         encode: the backbone as a graph.
         backbone: the backbone.
-        config: the run's Config.
+        settings: of reading and storing.
 
     Returns:
         `EncodedImages`.
     """
     tokens, channels = backbone.output.shape[1:]
     key = {
-        "backbone": config.backbone,
+        "backbone": settings.backbone,
         "tokens": tokens,
         "channels": channels,
-        "dtype": config.store_dtype,
+        "dtype": settings.store_dtype,
     }
     store = embeddings.open_store(folder, key)
     embed.fill(
         store,
         frame,
         encode,
-        size=config.image_size,
-        batch=config.embed_batch,
-        reader=ImageReader.of(config),
+        size=settings.image_size,
+        batch=settings.embed_batch,
+        reader=ImageReader.of(settings),
         progress=False,
     )
     features = store.view(frame["digest"])
-    return EncodedImages(frame, features, features.pooled(), config.section(SiameseSettings))
+    return EncodedImages(frame, features, features.pooled(), settings)
 
 
 def repeated(frame: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -33,12 +33,16 @@ def training(ledger: Ledger, subject: Subject) -> None:
             networks.comparator.set_weights(subject.networks.comparator.get_weights())
         own, naive = training_name(title), naive_name(title)
         pairs = config.blocks * config.real_per_batch * config.generated_per_batch
-        step = _step(build_trainer(networks.entry, networks.comparator), subject, config)
+        step = _step(
+            build_trainer(networks.entry, networks.comparator),
+            subject,
+            config.section(SiameseSettings),
+        )
         ledger.rate(PART, own, "pairs/s", pairs, step, naive)
         config = dataclasses.replace(
             config, finetune="all", blocks=NAIVE_PAIRS, real_per_batch=1, generated_per_batch=1
         )
-        step = _step(networks.siamese(), subject, config, _pair_by_pair)
+        step = _step(networks.siamese(), subject, config.section(SiameseSettings), _pair_by_pair)
         ledger.rate(PART, naive, "pairs/s", NAIVE_PAIRS, step)
     set_trainable(subject.backbone, subject.config.backbone, "none")
     own = subject.config
@@ -60,14 +64,14 @@ def naive_name(title: str) -> str:
     return f"training, {title}, pair by pair"
 
 
-def _step(model, subject, config, change=lambda inputs, labels: (inputs, labels)):
+def _step(model, subject, settings, change=lambda inputs, labels: (inputs, labels)):
     """A function () that reads the next pairs and takes a step of `model` on them.
 
-    Reading is part of it: files with a `config` that trains the backbone, else stored tokens.
+    Reading is part of it: files with settings that train the backbone, else stored tokens.
     """
-    compile_trainer(model, config, config.supervision)
+    compile_trainer(model, settings, settings.supervision)
     model.optimizer.build(model.trainable_variables)
-    material = dataclasses.replace(subject.material, settings=config.section(SiameseSettings))
+    material = dataclasses.replace(subject.material, settings=settings)
     rows = subject.rows
     centres = centres_of(material, rows.train_real, rows.train_generated)
     dataset = training_pairs(material, rows, centres, 0).map(change)

@@ -6,6 +6,7 @@ import pytest
 from ganfp_tf.beam.job import Job, PartnerPlan
 from ganfp_tf.beam.shards import Shards
 from ganfp_tf.config import Config
+from ganfp_tf.config.siamese import SiameseSettings
 
 
 def test_a_shard_is_whole_or_found_out(tmp_path):
@@ -45,7 +46,7 @@ def test_small_sets_give_several_shards_and_large_ones_bounded_ones(images, size
     ],
 )
 def test_how_many_are_searched(settings, expected):
-    assert PartnerPlan.of(Config(**settings)).near(100) == expected
+    assert PartnerPlan.of(Config(**settings).section(SiameseSettings)).near(100) == expected
 
 
 def test_joined_in_any_order_the_nearest_are_those_of_all():

@@ -70,7 +70,7 @@ def test_the_truth_names_what_the_manifest_hides(written):
     assert truth.group.value_counts().to_dict() == {"member": 3, "non_member": 3, "sibling": 3}
     assert set(truth.label[truth.group != "member"]) == {"0"}
     by_name = real.assign(name=real.target.str.split("/").str[-1]).set_index("name")
-    assert all(by_name.group[row.name_] == row.group for row in truth.rename(columns={"name": "name_"}).itertuples())  # fmt: skip  # noqa: E501
+    assert by_name.group[truth.name].tolist() == truth.group.tolist()
     manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
     hidden = manifest[manifest.path.str.startswith("test/real_unknown")]
     assert set(hidden.label) == {""}

@@ -40,7 +40,8 @@ def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8
         alpha: level of the one-sided test.
         detectable: AUC that is found with probability `power`; None or nan: there is none.
         measured: {"value", "low", "high"}, or None.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
         power: the power that belongs to `detectable`.
     """
     figure = Figure(figsize=(6.0, 4.9), layout="constrained")
@@ -125,7 +126,8 @@ def controls_chart(rows, *, title, note=""):
     Args:
         rows: (title, kind, value, low, high, passed) each, from the top; kind "negative" or
             "positive"; numbers or None; passed True, False, or None where it could not be run.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
     """
     if wrong := sorted({str(kind) for _, kind, *_ in rows} - set(KINDS)):
         raise ValueError(f"kind must be one of {', '.join(KINDS)}. Received: {wrong}")

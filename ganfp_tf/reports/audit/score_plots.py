@@ -45,7 +45,8 @@ def log_roc(curves, *, title, note="", floor):
         curves: (name, fpr, tpr, low, high, quiet) each; fpr rises, all arrays are (G,), and low and
             high are the ends of a band, or None. A quiet curve is drawn in grey. For instance
             `(name, grid, *roc_band(...), False)`.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
         floor: where a rate of 0 is drawn, which a logarithmic axis does not have: half of one
             image, 0.5 / images. One number, or one for each axis: (0.5 / negatives, 0.5 /
             positives).
@@ -132,11 +133,13 @@ def scores_by_image(groups, scores, *, threshold, flagged, title, note="", names
     Dots of about the same score stand above and below each other; their height means nothing.
 
     Args:
-        groups: (n,) keys of `names`. scores: (n,); those that are not finite are left out and
+        groups: (n,) keys of `names`.
+        scores: (n,); those that are not finite are left out and
             counted.
         threshold: limit that is drawn as a line; None or nan: no line.
         flagged: (n,) of bool, or None.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
         names: group -> its name, from the top.
 
     Raises:

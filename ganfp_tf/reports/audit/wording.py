@@ -70,7 +70,7 @@ def p_value(p):
 
 
 def p_phrase(p, name="p"):
-    """ "p < .001", "p = .034" or "p not known"."""
+    """Such as "p < .001", "p = .034" or "p not known"."""
     text = format_p(p)
     if text == NOTHING:
         return f"{name} not known"
@@ -78,7 +78,7 @@ def p_phrase(p, name="p"):
 
 
 def amount(count, noun):
-    """ "1 image", "5,000 images"."""
+    """Such as "1 image", "5,000 images"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
@@ -88,7 +88,7 @@ def per_cent(share):
 
 
 def duration(seconds):
-    """ "0.4 s", "14 s", "6 min 52 s", "2 h 5 min"."""
+    """Such as "0.4 s", "14 s", "6 min 52 s", "2 h 5 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -116,7 +116,7 @@ def moment(created):
 
 
 def group(side):
-    """ "100 used images of 60 patients" for a side of the question."""
+    """Such as "100 used images of 60 patients" for a side of the question."""
     text = f"{side['images']:,} {side['name']}"
     if side["name"] == "reference":
         text = amount(side["images"], "reference image")

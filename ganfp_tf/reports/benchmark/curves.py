@@ -179,7 +179,8 @@ def against_members(frame, metric, *, title, note=""):
         frame: a row a victim and detector, with real, architecture, members, non_members, seed,
             detector, title, control, and the metric with its `_low` and `_high`.
         metric: a key of METRICS.
-        title, note: above and below the panels.
+        title: above the panels.
+        note: below them.
     """
     frame = resolved(frame)
     of = METRICS[metric]

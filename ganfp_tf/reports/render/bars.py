@@ -35,7 +35,8 @@ def auc_chart(rows, *, title, note="", above=False):
 
     Args:
         rows: (name, value, low, high, quiet) each; a quiet one is drawn in grey.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
         above: write the names above the intervals, for long ones: beside them they would leave
             little room for the chart, and none at the width of a phone.
     """
@@ -90,7 +91,8 @@ def pair_chart(rows, *, title, note=""):
     Args:
         rows: (name, ours, paper) each: `ours` maps a figure to (value, low, high), `paper` a figure
             to the paper's value, or is None.
-        title, note: above the chart.
+        title: above the chart.
+        note: text below the title.
     """
     figure, axes = titled(max(6.0, 1.6 + 1.35 * len(rows)), 4.6, title, note)
     width = 0.8 / len(PAIR_FIGURES)

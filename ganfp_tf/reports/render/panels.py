@@ -26,8 +26,10 @@ def pairs(real, generated, captions, *, title, columns=4):
     """Real images, each with its generated partner to the right and a caption below.
 
     Args:
-        real, generated: sequences of equal length of uint8 images, (H, W), (H, W, 1) or (H, W, 3).
+        real: sequence of uint8 images, (H, W), (H, W, 1) or (H, W, 3).
+        generated: a sequence of the same length.
         captions: one text a pair, such as "used, p = 0.83"; long ones are wrapped to two lines.
+        title: above the pairs.
         columns: pairs a row.
     """
     if not len(real) == len(generated) == len(captions):

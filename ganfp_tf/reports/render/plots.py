@@ -38,11 +38,13 @@ def roc(labels, scores, *, title, auc_interval=None, curves=(), confidence=0.95)
     """ROC curve with the chance diagonal.
 
     Args:
-        labels: (N,) of 0 and 1. scores: (N,) floats; those that are not finite are left out.
+        labels: (N,) of 0 and 1.
+        scores: (N,) floats; those that are not finite are left out.
         title: says which data.
         auc_interval: optional (low, high) of the AUC.
         curves: optional resampled curves, each a pair of arrays (false positive rate, true
             positive rate); the band between their percentiles covers `confidence`.
+        confidence: share of the curves in the band.
     """
     labels, scores, note = _clean(labels, scores)
     figure, axes = titled(5.0, 5.0, title, note)

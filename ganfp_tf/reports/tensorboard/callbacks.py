@@ -16,10 +16,12 @@ class Logging(keras.callbacks.Callback):
         super().__init__()
         self.log, self.watch = log, watch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock of an epoch."""
         self.started = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes curves and figures."""
         labels = self.watch.labels
         logits = self.watch.logits
         scores = networks.image_scores(logits)

@@ -2,33 +2,43 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ganfp_tf.data import decode
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.reports.render import plots
 from ganfp_tf.reports.render.tables import markdown_table
+from ganfp_tf.reports.tensorboard.log import NullLog, TensorBoardLog
 from ganfp_tf.siamese import encoded_images
 from ganfp_tf.siamese import networks as siamese
+from ganfp_tf.siamese.encoded_images import EncodedImages
+from ganfp_tf.siamese.training import Rows
 
 EXAMPLES = 8  # pairs in the example batch
 POINTS = 256  # images of each role in the projector
 THUMBNAIL = 48  # pixels
 
 
-def settings_table(config):
+def settings_table(settings: dict) -> str:
     """All settings as a Markdown table."""
-    return markdown_table(["setting", "value"], [[k, str(v)] for k, v in config.to_dict().items()])
+    return markdown_table(["setting", "value"], [[k, str(v)] for k, v in settings.items()])
 
 
-def write(log, networks, material, rows, config, history):
+def write(
+    log: TensorBoardLog | NullLog,
+    networks: siamese.SiameseNetworks,
+    material: EncodedImages,
+    rows: Rows,
+    hparams: dict,
+    history: list[dict],
+) -> None:
     """Writes hparams, an example batch of validation pairs, and the embedding projector."""
     best = max(history, key=lambda row: (row["val_image_auc"], -row["val_loss"]))
     log.hparams(
-        config.bound_settings(),
-        {name: best[name] for name in ("val_image_auc", "val_pair_auc", "val_loss")},
+        hparams, {name: best[name] for name in ("val_image_auc", "val_pair_auc", "val_loss")}
     )
     step = int(best["epoch"])
-    log.figures(step, {"example_batch": example_batch(networks, material, rows, config)})
+    log.figures(step, {"example_batch": example_batch(networks, material, rows)})
     labels = material.frame["label"].to_numpy()
     chosen = np.concatenate(
         [_evenly(rows.train_real), _evenly(rows.validation_real), _evenly(rows.train_generated)]
@@ -42,17 +52,17 @@ def write(log, networks, material, rows, config, history):
         }
     )
     vectors = material.tokens(networks, chosen).mean(axis=1)
-    thumbnails = np.stack([_thumbnail(material, i, THUMBNAIL, config) for i in chosen])
+    thumbnails = np.stack([_thumbnail(material, i, THUMBNAIL) for i in chosen])
     log.projector(vectors, metadata, thumbnails)
     log.flush()
 
 
-def example_batch(networks, material, rows, config):
+def example_batch(networks: siamese.SiameseNetworks, material: EncodedImages, rows: Rows) -> Figure:
     """A figure of validation images, each beside the partner that scores it highest."""
     real = _evenly(rows.validation_real, EXAMPLES)
     centres = encoded_images.centres_of(material, rows.train_real, rows.train_generated)
     generated = rows.validation_generated
-    table = encoded_images.partners(material, real, generated, centres, seed=config.seed)
+    table = encoded_images.partners(material, real, generated, centres, seed=material.settings.seed)
     partner_rows = generated[table]
     logits = siamese.pair_logits(networks, material, real, partner_rows)
     best = logits.argmax(axis=1)
@@ -62,10 +72,10 @@ def example_batch(networks, material, rows, config):
         for label, row, j in zip(labels, logits, best, strict=True)
     ]
     partners = partner_rows[np.arange(len(real)), best]
-    side = min(config.image_size, 128)
+    side = min(material.settings.image_size, 128)
     return plots.pairs(
-        np.stack([_thumbnail(material, i, side, config) for i in real]),
-        np.stack([_thumbnail(material, i, side, config) for i in partners]),
+        np.stack([_thumbnail(material, i, side) for i in real]),
+        np.stack([_thumbnail(material, i, side) for i in partners]),
         captions,
         title="validation images, each with its highest-scoring generated partner",
     )
@@ -75,6 +85,6 @@ def _evenly(rows, count=POINTS):
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))]
 
 
-def _thumbnail(material, row, side, config):
-    image = ImageReader.of(config).read(material.frame["path"].iloc[row])
+def _thumbnail(material, row, side):
+    image = ImageReader.of(material.settings).read(material.frame["path"].iloc[row])
     return np.round(decode.resize(image, side).numpy()).astype("uint8")

@@ -21,7 +21,8 @@ class Samples(keras.callbacks.Callback):
         super().__init__()
         self.log, self.folder, self.watch, self.latents = log, folder, watch, latents
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes losses and samples, and adds the Fréchet distance to the logs."""
         step = int(self.model.step)
         if self.watch:
             logs["frechet"] = self.watch.distance(self.model.average)

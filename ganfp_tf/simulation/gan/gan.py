@@ -52,7 +52,8 @@ class GAN(keras.Model):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Running means of the losses, reset at each epoch."""
         return list(self.trackers.values())
 
     def call(self, latents):

@@ -228,6 +228,8 @@ def slice_hu(anatomy, z, side, paint=None, thickness=4.0):
     """The slice at the axial position z.
 
     Args:
+        anatomy: of the patient.
+        z: axial position, mm.
         side: pixels of the square slice.
         paint: function (lung tissue (side, side) in HU, grid, z) that paints findings over the
             tissue in place, before it is cut to the lungs.

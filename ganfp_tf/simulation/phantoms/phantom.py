@@ -34,6 +34,7 @@ def phantom(patient: int, index: int, *, slices: int = 3, size: int = 64, seed: 
     Args:
         patient: number of the patient, 0 or more.
         index: which of the patient's `slices` slices, 0 the uppermost.
+        slices: of a patient.
         size: side of the image, one of SIZES; the anatomy does not depend on it.
         seed: of the whole set, 0 or more.
 
@@ -84,6 +85,11 @@ def write_phantoms(
     Images that are there already and can be read are kept, so an interrupted call goes on.
 
     Args:
+        folder: where they go.
+        patients: number of patients.
+        slices: of a patient.
+        size: side of the images, one of SIZES.
+        seed: of the whole set, 0 or more.
         workers: processes; None takes one a core.
 
     Returns:

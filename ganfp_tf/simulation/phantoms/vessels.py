@@ -19,7 +19,8 @@ class Tree(NamedTuple):
     radius: np.ndarray
     supplied: np.ndarray
 
-    def chosen(self, mask):
+    def chosen(self, mask: np.ndarray) -> "Tree":
+        """The segments of `mask` (n,)."""
         return Tree(*(field[mask] for field in self))
 
 
@@ -27,9 +28,13 @@ def grow(root, targets, rng, *, leaf=0.5, murray=0.37, generations=13):
     """Grows a tree from `root` (3,) to `targets` (n, 3).
 
     Args:
+        root: (3,) in mm.
+        targets: (n, 3) in mm.
+        rng: NumPy generator.
         leaf: radius of an end, mm.
         murray: exponent of the radius in the number of ends (1/3 by Murray's law; measured
             pulmonary arteries are nearer to 0.37).
+        generations: of branches, at most.
     """
     group = np.zeros(len(targets), int)
     start = np.asarray(root, float)[None]
