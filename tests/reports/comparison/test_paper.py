@@ -68,7 +68,6 @@ def test_remarks_say_what_a_reader_should_know():
         "ResNet50 + CA",
         "DenseNet161 + CA",
     ]
-    assert paper.SUBMISSION["kappa"] == -0.032
 
 
 @pytest.mark.parametrize("positives", [5, 40, 73])
