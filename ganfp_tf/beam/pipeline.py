@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -195,15 +196,30 @@ def counters(result: Any) -> dict[str, int]:
 
 @contextlib.contextmanager
 def silence(runner: PipelineRunner) -> Iterator[None]:
-    """Suppresses the tracebacks that Beam's local runner logs; failure.txt has them."""
+    """Suppresses the tracebacks that Beam's local runner prints; failure.txt has them."""
     if not isinstance(runner, FnApiRunner):
         yield
         return
     logging.disable(logging.ERROR)
     try:
-        yield
+        with contextlib.redirect_stderr(_WithoutTracebacks(sys.stderr)):
+            yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+class _WithoutTracebacks:
+    """A stream that leaves out tracebacks, which Beam's threads write in one piece."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        traced = text.startswith("Traceback (most recent call last)")
+        return len(text) if traced else self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
 
 
 @contextlib.contextmanager
