@@ -9,7 +9,10 @@ from tests.helpers.broken_inputs import BROKEN, good_folder
 @pytest.mark.parametrize(("build", "options"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
 def test_broken_input_ends_in_exit_code_2(build, options, tmp_path, capsys):
     data, expected = build(tmp_path)
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    settings = dict(options)
+    if reader := settings.pop("reader", None):
+        settings["nifti_slice"] = reader.nifti_slice
+    flags = [f"--{name}={value}" for name, value in settings.items()]
     run = tmp_path / "the run"
     code = main(["main.py", f"--data={data}", f"--run_dir={run}", "--backbone=tiny", *flags])
     errors = capsys.readouterr().err
