@@ -1,12 +1,17 @@
 """The course of learning what a copy is."""
 
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
 from ganfp_tf.reports.render.canvas import UNUSED, USED, headline, styled
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @styled
-def copy_curves(history):
+def copy_curves(history: "pd.DataFrame") -> Figure:
     """A figure of losses, and of the share of copies found, against steps.
 
     Args:

@@ -1,11 +1,19 @@
 """The set of figures that goes with scored images."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ganfp_tf.reports.render import plots
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
-def of_scores(frame, title, evaluation):
+    from ganfp_tf.statistics.evaluation import Evaluation
+
+
+def of_scores(frame: "pd.DataFrame", title: str, evaluation: "Evaluation") -> "dict[str, Figure]":
     """ROC, score histogram and confusion matrix of one set of images.
 
     Args:

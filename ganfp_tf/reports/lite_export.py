@@ -1,6 +1,13 @@
 """What is said of a detector's LiteRT models: model.json for a client, a table for people."""
 
 import hashlib
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganfp_tf.config.siamese import SiameseSettings
+    from ganfp_tf.siamese.networks import Decision
 
 SCORE = {
     "siamese": "log of the mean of exp(logit) over the image's generated partners",
@@ -16,7 +23,15 @@ INPUT = (
 )
 
 
-def description(settings, encoder, comparator, made, arithmetic, calibration, decision):
+def description(
+    settings: "SiameseSettings",
+    encoder: Any,
+    comparator: Any,
+    made: Mapping[str, bytes],
+    arithmetic: Mapping[str, str],
+    calibration: Mapping[str, Any],
+    decision: "Decision",
+) -> dict[str, Any]:
     """A dict for model.json: what a client has to know to score an image.
 
     Args:
@@ -68,7 +83,7 @@ def description(settings, encoder, comparator, made, arithmetic, calibration, de
     }
 
 
-def megabytes(folder, made):
+def megabytes(folder: pathlib.Path, made: Mapping[str, bytes]) -> dict[str, float]:
     """Sizes in MB (a million bytes) of the LiteRT files and of what else the run has written."""
     sizes = {f"{name}.tflite": len(content) for name, content in made.items()}
     sizes["model.keras"] = (folder / "model.keras").stat().st_size
@@ -78,7 +93,7 @@ def megabytes(folder, made):
     return {name: size / 1e6 for name, size in sizes.items()}
 
 
-def summary(found, calibration):
+def summary(found: dict[str, Any], calibration: Mapping[str, Any]) -> str:
     """The text that the command prints.
 
     Args:

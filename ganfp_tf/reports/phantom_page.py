@@ -1,7 +1,9 @@
 """A page of phantoms, for the reader who wants to see what they are."""
 
 import io
+import os
 import textwrap
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -13,7 +15,14 @@ from ganfp_tf.simulation.phantoms.phantom import findings_in, phantom
 NAMES = {"tree_in_bud": "tree in bud", "granuloma": "calcified granuloma"}
 
 
-def write(path, *, patients=(26, 48, 40, 29, 24), slices=3, size=256, seed=0):
+def write(
+    path: str | os.PathLike,
+    *,
+    patients: Sequence[int] = (26, 48, 40, 29, 24),
+    slices: int = 3,
+    size: int = 256,
+    seed: int = 0,
+) -> None:
     """Writes a page with a column a patient and a row a level; findings are named below.
 
     The page of the README:
@@ -26,7 +35,7 @@ def write(path, *, patients=(26, 48, 40, 29, 24), slices=3, size=256, seed=0):
 
 
 @canvas.styled
-def page(patients, *, slices, size, seed):
+def page(patients: Sequence[int], *, slices: int, size: int, seed: int) -> Figure:
     """The page as a Figure: images of `size` pixels, 1.6 inches wide."""
     side, below, gap, top = 1.6, 0.36, 0.05, 0.5
     width, height = len(patients) * (side + gap) + gap, top + slices * (side + below)

@@ -1,13 +1,19 @@
 """Figures of speed as tables, and the curve of cost against the number of pairs."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ganfp_tf.reports.render.canvas import DASHED, INK, QUIET, THIRD, UNUSED, USED, styled, titled
 from ganfp_tf.reports.render.page import Picture, Section
 from ganfp_tf.reports.render.tables import NOTHING, text_table
+
+if TYPE_CHECKING:
+    from ganfp_tf.speed import timing
 
 TITLE = "Speed of every part on this machine"
 HEADERS = ("figure", "median", "unit", "quartiles", "repeats", "ratio")
@@ -23,17 +29,22 @@ PARTS = {
 PICTURE = "figures/speed.png"
 
 
-def as_frame(figures):
+def as_frame(figures: "Sequence[timing.Figure]") -> pd.DataFrame:
     """One row a figure: part, name, value, unit, low, high, repeats, ratio, ratio_to."""
     return pd.DataFrame([dataclasses.asdict(figure) for figure in figures])
 
 
-def as_text(figures):
+def as_text(figures: "Sequence[timing.Figure]") -> str:
     """All figures as one table for the terminal."""
     return text_table(HEADERS, [_cells(figure) for figure in figures])
 
 
-def sections(figures, curve, notes, machine):
+def sections(
+    figures: "Sequence[timing.Figure]",
+    curve: dict[str, Any],
+    notes: Sequence[str],
+    machine: dict[str, Any],
+) -> list[Section]:
     """The report's sections.
 
     Args:
@@ -62,7 +73,7 @@ def sections(figures, curve, notes, machine):
 
 
 @styled
-def cost_curve(curve):
+def cost_curve(curve: dict[str, Any]) -> Figure:
     """Seconds against N x M on logarithmic axes: measured, as fitted, and the naive way.
 
     Args:
@@ -130,7 +141,7 @@ def cost_curve(curve):
     return figure
 
 
-def number(value):
+def number(value: float | None) -> str:
     """Three digits, whole thousands with commas: 0.000123, 1.5, 47.2, 12,345."""
     if value is None:
         return NOTHING

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from ganfp_tf.config import Config
 from ganfp_tf.reports.audit import wording as words
@@ -14,7 +16,7 @@ ENTITIES = {"~": "&#126;", "$": "&#36;", "@": "&#64;"}
 BLOCK = re.compile(r"\s*(?:[#>+=:-]|\d+[.)](?:\s|$))")
 
 
-def audit_card(audit):
+def audit_card(audit: dict[str, Any]) -> str:
     """The card as Markdown; every text is escaped.
 
     Args:
@@ -49,7 +51,7 @@ def audit_card(audit):
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def escaped(text):
+def escaped(text: object) -> str:
     """`text` as plain Markdown text: no link, no HTML, no block, whatever is in it.
 
     Beyond `escape_markdown`, bare addresses lose what renderers recognise them by.
@@ -174,7 +176,7 @@ def _made(audit):
     yield "A higher score speaks for use. Details: report.html; all figures: audit.json."
 
 
-def command(settings):
+def command(settings: Mapping[str, Any]) -> str:
     """The command line whose settings differ from the defaults of `Config`, on one line."""
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     differing = [

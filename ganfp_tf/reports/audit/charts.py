@@ -2,8 +2,11 @@
 
 import math
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -32,7 +35,16 @@ KINDS = ("negative", "positive")
 
 
 @styled
-def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8):
+def power_curve(
+    curve: npt.ArrayLike,
+    *,
+    alpha: float,
+    detectable: float | None,
+    measured: Mapping[str, Any] | None,
+    title: str,
+    note: str = "",
+    power: float = 0.8,
+) -> Figure:
     """The power of the test against the true AUC, and the measured AUC below on the same axis.
 
     Args:
@@ -116,7 +128,7 @@ def power_curve(curve, *, alpha, detectable, measured, title, note="", power=0.8
 
 
 @styled
-def controls_chart(rows, *, title, note=""):
+def controls_chart(rows: Sequence[tuple], *, title: str, note: str = "") -> Figure:
     """AUC of each control with its interval, where it should be, and how it came out.
 
     The grey bar of a negative control is the interval that has its width and lies at chance; that
@@ -167,7 +179,7 @@ def controls_chart(rows, *, title, note=""):
     return figure
 
 
-def wrapped(text, width=WIDTH - 0.4):
+def wrapped(text: str, width: float = WIDTH - 0.4) -> str:
     """`text` in lines of about `width` inches, at the size of a note."""
     return textwrap.fill(printable(text), int(width * 13.5))
 

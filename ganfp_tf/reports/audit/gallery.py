@@ -5,12 +5,15 @@ and a real image of another patient at about the same distance, which shows how 
 are that have nothing to do with each other.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from PIL import Image
 
+from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.reports.render.canvas import LINE, QUIET, UNUSED, USED, headline, styled
 from ganfp_tf.reports.render.tables import format_p, printable
 
@@ -22,7 +25,7 @@ DIVERGING = LinearSegmentedColormap.from_list("real less generated", [UNUSED, "#
 
 
 @styled
-def riskiest(entries, *, title, columns=6):
+def riskiest(entries: Sequence[Entry], *, title: str, columns: int = 6) -> list[Figure]:
     """A list of Figures, one for each of `entries`: at 6 columns one row, 10 inches wide.
 
     With `columns=3` the same six pictures stand in two rows, 5.1 inches wide, which can be read
@@ -40,7 +43,7 @@ def riskiest(entries, *, title, columns=6):
     return figures
 
 
-def alt_text(entry):
+def alt_text(entry: Entry) -> str:
     """What the picture of `entry` shows, in sentences, for who cannot see it."""
     text = f"Real image {entry.name} of patient {entry.patient}, {_evidence(entry)}. "
     near = [f"{name} at distance {_distance(d)}" for name, d, _ in entry.generated[:NEAREST]]
@@ -58,7 +61,7 @@ def alt_text(entry):
     return printable(text + ".")
 
 
-def difference_map(real, generated):
+def difference_map(real: np.ndarray, generated: np.ndarray) -> np.ndarray:
     """(H, W) int16 of `real` less `generated`, which is resized to the shape of `real` if needed.
 
     real, generated: (H, W) uint8. Raises ValueError for other images.
@@ -71,7 +74,7 @@ def difference_map(real, generated):
     return real.astype(np.int16) - generated
 
 
-def shortened(text, length):
+def shortened(text: str, length: int) -> str:
     """Printable `text` of at most `length` letters: where it is longer its middle is left out."""
     text = printable(text)
     if len(text) <= length:

@@ -95,7 +95,7 @@ FORMS = {
 FIGURE = r"[\u2212\d.%]+ \[[\u2212\d., ]{3,24}\]|\b[pq] [<=] \.\d+|--\w+(?:=[\w.]+)?"
 
 
-def anchor(term):
+def anchor(term: str) -> str:
     """The id of a term in the page: "TPR at FPR" -> "term-tpr-at-fpr"."""
     return "term-" + re.sub(r"[^a-z0-9]+", "-", term.lower()).strip("-")
 
@@ -107,7 +107,7 @@ class Linker:
     markup but the links and what keeps a figure and its interval on one line.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """No term has occurred yet."""
         self._terms = {}
         for term in GLOSSARY:
@@ -118,7 +118,7 @@ class Linker:
         self._pattern = re.compile(rf"((?<![\w-])(?:{words})(?![\w-])|{FIGURE})", re.IGNORECASE)
         self._seen = set()
 
-    def __call__(self, text):
+    def __call__(self, text: object) -> markupsafe.Markup:
         """`text` as safe HTML."""
         # An odd number of parts: what lies between the terms, and the terms.
         parts = self._pattern.split(printable(text))

@@ -1,9 +1,15 @@
 """What an audit says of itself: method, limits, and why a control failed."""
 
+from typing import TYPE_CHECKING, Any
+
 from ganfp_tf.reports.render.tables import format_interval, format_p
 
+if TYPE_CHECKING:
+    from ganfp_tf.audit.case import Case
+    from ganfp_tf.audit.control import Control
 
-def method(case):
+
+def method(case: "Case") -> list[str]:
     """How it was done: sentences."""
     config = case.config
     title = case.detector(case.detectors.primary).title
@@ -40,7 +46,7 @@ def method(case):
     return lines
 
 
-def limits(case):
+def limits(case: "Case") -> list[str]:
     """What it cannot say: sentences."""
     lines = [
         "Absence of evidence is bounded by the power above: a use that moves the AUC less than "
@@ -63,14 +69,14 @@ def limits(case):
     return lines
 
 
-def why(control):
+def why(control: "Control") -> str:
     """Why a failed control failed: a sentence."""
     asked = "must not tell" if control.kind == "negative" else "must tell"
     figure = format_interval(control.auc, control.low, control.high)
     return f"it {asked} two groups apart, and its AUC is {figure}, p {_equal(control.p)}"
 
 
-def spoken(audit):
+def spoken(audit: dict[str, Any]) -> str:
     """The verdict as the terminal shows it."""
     judged = audit["verdict"]
     lines = [judged["headline"].upper(), *judged["because"]]

@@ -1,6 +1,7 @@
 """The audit at a glance: the set, the image and the patient in a figure and a sentence each."""
 
 import dataclasses
+from typing import Any
 
 from ganfp_tf.reports.audit.wording import (
     MISSING,
@@ -37,7 +38,7 @@ class Tile:
     sentence: str
 
 
-def tiles(audit):
+def tiles(audit: dict[str, Any]) -> tuple[Tile, Tile, Tile]:
     """The three tiles: set, image, patient."""
     return _set(audit), _image(audit), _patient(audit)
 

@@ -1,6 +1,8 @@
 """The audit's report: one HTML file that opens offline, prints, and has the verdict first."""
 
 import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ganfp_tf.reports.audit import wording
 from ganfp_tf.reports.audit.glossary import GLOSSARY, Linker, anchor
@@ -8,11 +10,14 @@ from ganfp_tf.reports.audit.overview import tiles
 from ganfp_tf.reports.audit.sections import parts
 from ganfp_tf.reports.render.page import data_uri, png, templates
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DPI = 150  # of `write_png`
 CSS_PIXELS = 96  # an inch
 
 
-def as_html(audit, pictures):
+def as_html(audit: dict[str, Any], pictures: Mapping[str, Any]) -> str:
     """The report as one HTML file: pictures within, no script, no request, every text escaped.
 
     Args:
@@ -50,7 +55,7 @@ def as_html(audit, pictures):
     )
 
 
-def image(figure):
+def image(figure: "Figure") -> tuple[str, int, int]:
     """A matplotlib figure for an img element.
 
     Returns:

@@ -1,8 +1,15 @@
 """The pictures of an audit's report."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.description import names_of
+from ganfp_tf.audit.measure import Measured
+from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.reports.audit import charts, gallery, score_plots
 from ganfp_tf.reports.render import bars
@@ -15,7 +22,13 @@ from ganfp_tf.statistics.sample import Resampling, Sample
 BESIDE = 2  # further detectors in the ROC, without a band
 
 
-def draw(case, audit, measured, images, entries):
+def draw(
+    case: Case,
+    audit: dict[str, Any],
+    measured: Sequence[Measured],
+    images: pd.DataFrame,
+    entries: Sequence[Entry],
+) -> dict[str, Any]:
     """Draws them all.
 
     Args:

@@ -5,8 +5,12 @@ inches wide, so that its writing can still be read at the width of a phone.
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -35,7 +39,9 @@ SHADE = "#EDEDED"
 
 
 @styled
-def log_roc(curves, *, title, note="", floor):
+def log_roc(
+    curves: Sequence[tuple], *, title: str, note: str = "", floor: float | tuple[float, float]
+) -> Figure:
     """ROC curves with both axes logarithmic, so that low false-positive rates can be read.
 
     That is where an attack on privacy has to be judged (Carlini et al. 2022, "Membership inference
@@ -127,7 +133,16 @@ def log_roc(curves, *, title, note="", floor):
 
 
 @styled
-def scores_by_image(groups, scores, *, threshold, flagged, title, note="", names):
+def scores_by_image(
+    groups: Any,
+    scores: npt.ArrayLike,
+    *,
+    threshold: float | None,
+    flagged: npt.ArrayLike | None,
+    title: str,
+    note: str = "",
+    names: Mapping[str, str],
+) -> Figure:
     """One dot an image, a row a group: filled where flagged, above a box of the quartiles.
 
     Dots of about the same score stand above and below each other; their height means nothing.

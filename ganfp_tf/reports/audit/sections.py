@@ -1,6 +1,8 @@
 """The parts of the audit's page below the glance: headings, and the blocks under them."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from ganfp_tf.reports.audit import tables as audit_tables
 from ganfp_tf.reports.audit.wording import (
@@ -47,7 +49,7 @@ class Part:
     blocks: tuple[Block, ...]
 
 
-def parts(audit, pictures):
+def parts(audit: dict[str, Any], pictures: Mapping[str, Any]) -> list[Part]:
     """The parts of the page in order.
 
     Args:

@@ -1,6 +1,8 @@
 """The tables of the audit's page: audit.json in, headers and rows of text out."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ganfp_tf.reports.audit.wording import (
     PASSED,
@@ -34,7 +36,7 @@ class Mark:
     symbol: str = ""
     style: str = "quiet"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.symbol} {self.text}".strip()
 
 
@@ -59,7 +61,7 @@ class Table:
     tags: dict = dataclasses.field(default_factory=dict)
 
 
-def tpr_table(rows, confidence, label):
+def tpr_table(rows: Sequence[dict[str, Any]], confidence: float, label: str) -> Table:
     """True positive rates at fixed false positive rates, with both intervals."""
     level = per_cent(confidence)
     return Table(
@@ -87,7 +89,7 @@ def _ends(row, prefix):
     return DASH if low is None or high is None else f"{number(low, True)} to {number(high, True)}"
 
 
-def controls_table(controls):
+def controls_table(controls: Sequence[dict[str, Any]]) -> Table:
     """Every control: what it had to find, what it found, and whether it passed."""
     return Table(
         "Controls",
@@ -120,7 +122,7 @@ def _passed(passed):
     return Mark(*PASSED[passed], style)
 
 
-def detector_tables(audit):
+def detector_tables(audit: dict[str, Any]) -> list[Table]:
     """Detectors side by side in up to three tables; columns without any figure are left out."""
     detectors = audit["detectors"]
     tags = {row["title"]: _tag(row) for row in detectors}
@@ -223,7 +225,7 @@ def _yes(value):
     return "yes" if value else "no"
 
 
-def curve_table(power):
+def curve_table(power: dict[str, Any]) -> Table:
     """The power of the test at each AUC of the curve."""
     return Table(
         "Power by AUC",
@@ -232,7 +234,7 @@ def curve_table(power):
     )
 
 
-def counts_table(counts):
+def counts_table(counts: Sequence[Sequence[Any]]) -> Table:
     """How many images and patients there are of each sort."""
     return Table(
         "Images and patients",
@@ -244,7 +246,7 @@ def counts_table(counts):
     )
 
 
-def sizes_table(sizes):
+def sizes_table(sizes: Sequence[Sequence[Any]]) -> Table:
     """How many images there are of each size."""
     return Table(
         "Sizes",
@@ -253,7 +255,7 @@ def sizes_table(sizes):
     )
 
 
-def unreadable_table(unreadable):
+def unreadable_table(unreadable: Sequence[Sequence[str]]) -> Table:
     """Files that could not be read, and why; the first of many."""
     rows = [tuple(row) for row in unreadable[:UNREADABLE_SHOWN]]
     left = len(unreadable) - len(rows)
@@ -264,7 +266,7 @@ def unreadable_table(unreadable):
     )
 
 
-def digests_table(digests):
+def digests_table(digests: Sequence[Sequence[str]]) -> Table:
     """The digest of each sort of images."""
     return Table(
         "Digests",
@@ -274,7 +276,7 @@ def digests_table(digests):
     )
 
 
-def values_table(label, values):
+def values_table(label: str, values: Mapping[str, Any]) -> Table:
     """Settings or the environment, nested names joined by dots."""
     return Table(label, ("name", "value"), tuple(_flat(values)), titled=True)
 
@@ -287,7 +289,7 @@ def _flat(values, prefix=""):
             yield prefix + str(name), shown(value)
 
 
-def shown(value):
+def shown(value: object) -> str:
     """A setting's value as text; what is empty is said to be so."""
     if value is None or value in ("", [], {}):
         return "(empty)"

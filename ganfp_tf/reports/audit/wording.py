@@ -2,6 +2,8 @@
 
 import datetime
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ganfp_tf.audit.verdict import HEADLINES
 from ganfp_tf.reports.render.tables import NOTHING, format_interval, format_number, format_p
@@ -46,17 +48,19 @@ PASSED = {True: ("passed", "\u2713"), False: ("failed", "\u2715"), None: ("not j
 UNRESOLVABLE = "not resolvable"
 
 
-def typeset(text):
+def typeset(text: str) -> str:
     """A formatted number with a true minus sign, and a dash for nothing."""
     return "\u2013" if text == NOTHING else re.sub(r"-(?=[.\d])", "\u2212", text)
 
 
-def number(value, percent=False):
+def number(value: float | None, percent: bool = False) -> str:
     """As `format_number`, typeset."""
     return typeset(format_number(value, percent))
 
 
-def interval(figure, percent=False, ends=("low", "high")):
+def interval(
+    figure: Mapping[str, Any] | None, percent: bool = False, ends: tuple[str, str] = ("low", "high")
+) -> str:
     """A figure of audit.json as "0.91 [0.86, 0.96]"; a dash where it is null."""
     if not figure:
         return typeset(NOTHING)
@@ -64,12 +68,12 @@ def interval(figure, percent=False, ends=("low", "high")):
     return typeset(format_interval(figure["value"], low, high, percent))
 
 
-def p_value(p):
+def p_value(p: float | None) -> str:
     """As `format_p`, typeset: "<.001", ".034"."""
     return typeset(format_p(p))
 
 
-def p_phrase(p, name="p"):
+def p_phrase(p: float | None, name: str = "p") -> str:
     """Such as "p < .001", "p = .034" or "p not known"."""
     text = format_p(p)
     if text == NOTHING:
@@ -77,17 +81,17 @@ def p_phrase(p, name="p"):
     return f"{name} < {text[1:]}" if text.startswith("<") else f"{name} = {text}"
 
 
-def amount(count, noun):
+def amount(count: int, noun: str) -> str:
     """Such as "1 image", "5,000 images"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def per_cent(share):
+def per_cent(share: float) -> str:
     """0.05 -> "5%", 0.001 -> "0.1%", 0.975 -> "97.5%"."""
     return f"{100 * share:.4g}%"
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Such as "0.4 s", "14 s", "6 min 52 s", "2 h 5 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -99,12 +103,12 @@ def duration(seconds):
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def memory(size):
+def memory(size: float | None) -> str:
     """Bytes as "0.6 GB"; a dash where it is not known."""
     return f"{size / 1e9:.1f} GB" if size else typeset(NOTHING)
 
 
-def moment(created):
+def moment(created: str) -> str:
     """An ISO time as "2026-11-24 20:00 UTC"; as it is where it is none."""
     try:
         time = datetime.datetime.fromisoformat(created)
@@ -115,7 +119,7 @@ def moment(created):
     return f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def group(side):
+def group(side: dict[str, Any]) -> str:
     """Such as "100 used images of 60 patients" for a side of the question."""
     text = f"{side['images']:,} {side['name']}"
     if side["name"] == "reference":
@@ -123,7 +127,7 @@ def group(side):
     return text + (f" of {counted(side['patients'], 'patient')}" if side["patients"] else "")
 
 
-def question(audit):
+def question(audit: dict[str, Any]) -> str:
     """What was asked, in one sentence."""
     asked = audit["question"]
     generated = amount(asked["generated"], "generated image")
@@ -138,7 +142,7 @@ def question(audit):
     return f"{text}{against}?"
 
 
-def missing(key, kind):
+def missing(key: str, kind: str) -> str:
     """Why a part of the audit is null, for a question of that kind."""
     if key == "patients" and kind == "suspects":
         return UNTESTED
@@ -147,30 +151,30 @@ def missing(key, kind):
     return MISSING[key]
 
 
-def verdict_words(verdict):
+def verdict_words(verdict: dict[str, Any]) -> tuple[str, str]:
     """The words of its code, and the headline where it says more than these."""
     word = HEADLINES[verdict["code"]]
     same = verdict["headline"].strip().rstrip(".").lower() == word.lower()
     return word, "" if same else verdict["headline"]
 
 
-def audited(audit):
+def audited(audit: dict[str, Any]) -> str:
     """What was audited, as a title has it: the data handed in, or the demo data of the package."""
     return audit["question"]["data"] or "the demo data"
 
 
-def primary(audit):
+def primary(audit: dict[str, Any]) -> dict[str, Any] | None:
     """The primary detector's entry; None where it is not among the detectors."""
     rows = [row for row in audit["detectors"] if row["name"] == audit["primary"]]
     return rows[0] if rows else None
 
 
-def gate_asked(gate):
+def gate_asked(gate: dict[str, Any]) -> bool:
     """Whether the audit was asked to fail under some condition."""
     return gate["fail_above_auc"] is not None or gate["fail_on_evidence"]
 
 
-def gate_sentence(gate):
+def gate_sentence(gate: dict[str, Any]) -> str:
     """The gate's result in words, with the exit code."""
     result = "did not hold" if gate["exit_code"] else "held"
     asked = []
@@ -182,7 +186,7 @@ def gate_sentence(gate):
     return f"{text} {gate['why']}".strip()
 
 
-def failed_titles(audit):
+def failed_titles(audit: dict[str, Any]) -> list[str]:
     """Titles of the controls that failed."""
     titles = {control["name"]: control["title"] for control in audit["controls"]}
     return [titles.get(name, name) for name in audit["verdict"]["failed_controls"]]

@@ -15,7 +15,7 @@ HALVES = {"members_auc": "members", "non_members_auc": "non-members"}
 LIES = {"above": "no, above", "below": "no, below", "holds": "yes", "none": "not defined"}
 
 
-def sections(frame, own, confidence):
+def sections(frame: pd.DataFrame, own: pd.DataFrame, confidence: float) -> list[Section]:
     """The parts whose columns are there; frames of earlier versions have none of them.
 
     Args:
@@ -175,7 +175,7 @@ def _ends(values):
     return values.median(), values.max()
 
 
-def ranking(own, confidence):
+def ranking(own: pd.DataFrame, confidence: float) -> Picture:
     """A picture of the AUC of every detector on the one victim, the highest first."""
     rows = [
         (row.detector, row.auc, row.auc_low, row.auc_high, row.control)

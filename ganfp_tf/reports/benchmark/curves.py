@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,16 +42,16 @@ class Metric:
     limits: tuple[float, float]
 
     @property
-    def percent(self):
+    def percent(self) -> bool:
         """Is it shown in per cent?"""
         return self.needed > 1
 
     @property
-    def chance_text(self):
+    def chance_text(self) -> str:
         """0.5 or 1%."""
         return f"{self.chance:.0%}" if self.percent else f"{self.chance}"
 
-    def missing(self, rows):
+    def missing(self, rows: pd.DataFrame) -> str:
         """Why none of `rows` has a value, in two words."""
         if rows.empty:
             return "not run"
@@ -70,7 +71,7 @@ DOTTED = (0, (1, 1.5))
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 
 
-def resolved(frame):
+def resolved(frame: pd.DataFrame) -> pd.DataFrame:
     """A copy of `frame` in which a TPR at a rate of less than one non-member is nan.
 
     With 60 non-members 1 % are 0.6 images: the threshold is then that of no false positive at all,
@@ -85,12 +86,12 @@ def resolved(frame):
     return frame
 
 
-def panels(frame):
+def panels(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """The (real, architecture) that occur, sorted."""
     return sorted(set(frame[PANEL].itertuples(index=False, name=None)))
 
 
-def detectors(frame):
+def detectors(frame: pd.DataFrame) -> list[tuple[str, str, bool]]:
     """(name, title, control) of each detector, controls last, by title: the order of the legend."""
     found = {}
     for row in frame.sort_values(["detector", "title"]).itertuples():
@@ -98,14 +99,14 @@ def detectors(frame):
     return sorted(found.values(), key=lambda item: (item[2], item[1], item[0]))
 
 
-def sides(frame, metric):
+def sides(frame: pd.DataFrame, metric: str) -> pd.Series:
     """Where each row's interval lies: "above" chance, "below" it, "holds" it; "none" if unknown."""
     low, high, chance = frame[f"{metric}_low"], frame[f"{metric}_high"], METRICS[metric].chance
     cases = [low > chance, high < chance, low.notna() & high.notna()]
     return pd.Series(np.select(cases, ["above", "below", "holds"], "none"), frame.index)
 
 
-def trend(rows, metric):
+def trend(rows: pd.DataFrame, metric: str) -> tuple[str, int | None, int | None]:
     """(verdict, smallest N, largest N) of the rows of one detector on one kind of victims.
 
     "falls" or "rises" only where all intervals at one end lie apart from all at the other, which
@@ -124,7 +125,7 @@ def trend(rows, metric):
     return "overlap", *ends
 
 
-def interval(row, metric):
+def interval(row: Any, metric: str) -> str:
     """The value of one row with its interval, as text; metric: a key of METRICS, or "kappa"."""
     of = METRICS.get(metric)
     values = [getattr(row, metric + end) for end in ("", "_low", "_high")]
@@ -133,12 +134,12 @@ def interval(row, metric):
     return format_interval(*values, bool(of and of.percent))
 
 
-def intervals(rows, metric, between="; "):
+def intervals(rows: pd.DataFrame, metric: str, between: str = "; ") -> str:
     """The values of several rows, as text; empty for none."""
     return between.join(interval(row, metric) for row in rows.itertuples())
 
 
-def mean(rows, metric):
+def mean(rows: pd.DataFrame, metric: str) -> str:
     """The mean over victims with its range, as text."""
     values, of = rows[metric].dropna(), METRICS[metric]
     if values.empty:
@@ -148,7 +149,7 @@ def mean(rows, metric):
     return f"{middle}, from {low} to {high} over {len(values)} victims"
 
 
-def against_chance(rows, metric):
+def against_chance(rows: pd.DataFrame, metric: str) -> str:
     """Where the intervals of `rows` lie, as text."""
     chance, where = METRICS[metric].chance_text, sides(rows, metric).value_counts()
     if len(rows) == 1:
@@ -169,7 +170,7 @@ def against_chance(rows, metric):
 
 
 @styled
-def against_members(frame, metric, *, title, note=""):
+def against_members(frame: pd.DataFrame, metric: str, *, title: str, note: str = "") -> Figure:
     """A metric against the number of members, a panel for each kind of real images x architecture.
 
     A point is one victim, with its interval; a line goes through the means over seeds and breaks

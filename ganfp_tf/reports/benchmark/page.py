@@ -1,5 +1,7 @@
 """The page of the benchmark: what detectors find on victims with known members."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,7 @@ DETECTOR = ["control", "title", "detector"]
 ORDER = [*PANEL, "members", "seed", "victim", "set", *DETECTOR]
 
 
-def sections(frame, *, confidence, planned):
+def sections(frame: pd.DataFrame, *, confidence: float, planned: Any) -> list[Section]:
     """The parts of the page.
 
     Args:

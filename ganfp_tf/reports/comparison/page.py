@@ -1,11 +1,12 @@
 """The page that sets several systems beside each other and beside the paper's."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pandas as pd
 
 from ganfp_tf.reports.comparison import paper
-from ganfp_tf.reports.comparison.rows import PAIRS, TRAIN
+from ganfp_tf.reports.comparison.rows import PAIRS, TRAIN, Row
 from ganfp_tf.reports.render import bars
 from ganfp_tf.reports.render.page import Picture, Section
 from ganfp_tf.reports.render.tables import format_interval, format_number, format_p
@@ -14,7 +15,7 @@ from ganfp_tf.statistics.multiple_testing import holm
 ALPHA = 0.05
 
 
-def sections(rows, *, data, folds, confidence):
+def sections(rows: Sequence[Row], *, data: str, folds: int, confidence: float) -> list[Section]:
     """The parts of the page.
 
     Args:
@@ -126,7 +127,7 @@ def _image_cells(row, figures=()):
     )
 
 
-def difference_cells(row):
+def difference_cells(row: Row) -> tuple[str, str]:
     """The difference to the reference with its interval, and its p, as text."""
     if row.difference is None:
         return "-", "-"

@@ -61,13 +61,13 @@ class RowCheck:
     remarks: tuple[str, ...]
 
 
-def row_of(system):
+def row_of(system: str) -> PaperRow | None:
     """The `PaperRow` of one of this project's systems, or None."""
     names = {row.system: row for row in TABLE_1}
     return names.get(SYSTEMS.get(system))
 
 
-def implied_share(precision, recall, accuracy):
+def implied_share(precision: float, recall: float, accuracy: float) -> float:
     """Share of positives s in a test set on which a detector has these three figures.
 
     As shares of the test set, the true positives are s R, the misses s (1 - R), and the false
@@ -88,7 +88,7 @@ def implied_share(precision, recall, accuracy):
     return share if 0 <= share <= 1 else math.nan
 
 
-def implied_f1(precision, recall):
+def implied_f1(precision: float, recall: float) -> float:
     """2 P R / (P + R), the harmonic mean; 0 where both are 0.
 
     Raises:
@@ -100,7 +100,7 @@ def implied_f1(precision, recall):
     return 2 * precision * recall / (precision + recall)
 
 
-def check(row):
+def check(row: PaperRow) -> RowCheck:
     """Compares the figures of a `PaperRow` with each other, as `RowCheck`."""
     share = implied_share(row.precision, row.recall, row.accuracy)
     f1 = implied_f1(row.precision, row.recall)
@@ -115,7 +115,7 @@ def check(row):
     return RowCheck(row.system, share, 1 - share, f1, follows, tuple(remarks))
 
 
-def paper_rows_table():
+def paper_rows_table() -> tuple[list[str], list[list[str]]]:
     """Table 1 with what it implies: (headers, rows) of strings, for Markdown or HTML."""
     headers = [
         "the paper's system",

@@ -1,6 +1,7 @@
 """What was measured of each of several systems."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -36,24 +37,24 @@ class Row:
     cost: dict = dataclasses.field(default_factory=dict)
 
     @property
-    def level(self):
+    def level(self) -> str:
         """The level that is compared: cross-fitted images, or test images without folds."""
         return CROSSED if CROSSED in self.levels else TEST
 
-    def is_seed_of(self, other):
+    def is_seed_of(self, other: "Row") -> bool:
         """Was it run, and does it differ from `other` in its training seed at most?"""
         same = {**self.settings, "training_seed": 0} == {**other.settings, "training_seed": 0}
         return same and bool(self.cost)
 
     @property
-    def auc(self):
+    def auc(self) -> tuple[float | None, float | None, float | None, float | None]:
         """(value, low, high, p) of the AUC that is compared."""
         level = self.levels[self.level]
         figure = level["metrics"]["auc_within" if self.level == CROSSED else "auc"]
         return figure["value"], figure["low"], figure["high"], level["permutation"]["auc_p"]
 
 
-def as_frame(rows):
+def as_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """One line a system and level, with every figure and its interval: a DataFrame."""
     lines = []
     for row in rows:

@@ -2,8 +2,10 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ganfp_tf.reports.render.canvas import (
@@ -30,7 +32,7 @@ PAIR_FIGURES = {
 
 
 @styled
-def auc_chart(rows, *, title, note="", above=False):
+def auc_chart(rows: Sequence[tuple], *, title: str, note: str = "", above: bool = False) -> Figure:
     """AUC with its interval, a line a system, and the line of chance.
 
     Args:
@@ -85,7 +87,7 @@ def auc_chart(rows, *, title, note="", above=False):
 
 
 @styled
-def pair_chart(rows, *, title, note=""):
+def pair_chart(rows: Sequence[tuple], *, title: str, note: str = "") -> Figure:
     """F1, precision, recall and accuracy of each system, with intervals, as the paper's Figure 4.
 
     Args:

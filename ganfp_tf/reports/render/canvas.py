@@ -4,12 +4,17 @@ Only matplotlib's object-oriented interface is used: no pyplot, no window, no st
 """
 
 import functools
+import os
 import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ganfp_tf.files import atomic_path
 from ganfp_tf.reports.render.tables import printable
@@ -38,7 +43,7 @@ STYLE = {
 }
 
 
-def styled(draw):
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
     """Runs `draw` under STYLE without leaving a trace in the caller's matplotlib settings."""
 
     @functools.wraps(draw)
@@ -49,21 +54,21 @@ def styled(draw):
     return wrapper
 
 
-def save(figure, path):
+def save(figure: Figure, path: str | os.PathLike) -> None:
     """Writes `figure` as PNG at 150 dpi, atomically; the same figure gives the same bytes."""
     with atomic_path(path) as temporary:
         write_png(figure, temporary)
 
 
 @styled
-def write_png(figure, target):
+def write_png(figure: Figure, target: Any) -> None:
     """Writes `figure` as PNG at 150 dpi to a path or a binary stream."""
     _settle(figure)
     figure.savefig(target, format="png", dpi=150, metadata={"Software": None})
 
 
 @styled
-def to_rgb(figure):
+def to_rgb(figure: Figure) -> np.ndarray:
     """The figure as (H, W, 3) uint8, at its own dpi (100)."""
     canvas = FigureCanvasAgg(figure)
     _settle(figure)
@@ -79,7 +84,7 @@ def _settle(figure):
         figure.set_layout_engine("none")
 
 
-def titled(width, height, title, note=""):
+def titled(width: float, height: float, title: str, note: str = "") -> tuple[Figure, Axes]:
     """A figure of width x height inches with one axes, a bold title and a quiet note below it."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
@@ -88,7 +93,7 @@ def titled(width, height, title, note=""):
     return figure, axes
 
 
-def headline(figure, title, **place):
+def headline(figure: Figure, title: str, **place: Any) -> Text:
     """The bold title at the upper left, in at most three lines."""
     lines = textwrap.wrap(
         printable(title), int(figure.get_figwidth() * 10), max_lines=3, placeholder=" …"
@@ -97,7 +102,7 @@ def headline(figure, title, **place):
     return figure.suptitle("\n".join(lines), **place)
 
 
-def end_labels(axes, labels):
+def end_labels(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
     """Writes names at the right edge of `axes`, pushed apart where they would overlap.
 
     labels: (value on the y axis, text, colour) each. Call it when the limits of y are final.

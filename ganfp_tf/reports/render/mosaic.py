@@ -7,7 +7,7 @@ from ganfp_tf.reports.render import canvas
 
 
 @canvas.styled
-def grid(images, *, columns, title):
+def grid(images: np.ndarray, *, columns: int, title: str) -> Figure:
     """A Figure of images in rows.
 
     Args:

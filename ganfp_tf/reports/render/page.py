@@ -3,11 +3,16 @@
 import base64
 import dataclasses
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jinja2
 
 from ganfp_tf.reports.render.canvas import write_png
 from ganfp_tf.reports.render.tables import escape_markdown, markdown_table, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Section:
     picture: Picture | None = None
 
 
-def as_markdown(title, sections):
+def as_markdown(title: str, sections: Sequence[Section]) -> str:
     """The report as Markdown; whatever Markdown or HTML would read in a text is escaped."""
     parts = [f"# {escape_markdown(title)}\n"]
     for section in sections:
@@ -59,14 +64,14 @@ def as_markdown(title, sections):
     return "\n".join(parts)
 
 
-def as_html(title, sections):
+def as_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML file: pictures within, no script, no request, every text escaped."""
     environment = templates()
     environment.filters["data_uri"] = lambda figure: data_uri(png(figure))
     return environment.get_template("page.html").render(title=title, sections=sections)
 
 
-def templates():
+def templates() -> jinja2.Environment:
     """The Jinja2 environment of all pages: every text is escaped, a name that is missing stops."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ganfp_tf.reports"),
@@ -79,13 +84,13 @@ def templates():
     return environment
 
 
-def png(figure):
+def png(figure: "Figure") -> bytes:
     """A matplotlib Figure as the bytes of a PNG file."""
     stream = io.BytesIO()
     write_png(figure, stream)
     return stream.getvalue()
 
 
-def data_uri(data):
+def data_uri(data: bytes) -> str:
     """The bytes of a PNG file as the address of a picture that lies within the page."""
     return "data:image/png;base64," + base64.b64encode(data).decode()

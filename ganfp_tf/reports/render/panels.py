@@ -1,6 +1,8 @@
 """Pictures of a run rather than of scores: pairs of images, and the course of training."""
 
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,9 +22,19 @@ from ganfp_tf.reports.render.canvas import (
 )
 from ganfp_tf.reports.render.tables import printable
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @styled
-def pairs(real, generated, captions, *, title, columns=4):
+def pairs(
+    real: Sequence[np.ndarray] | np.ndarray,
+    generated: Sequence[np.ndarray] | np.ndarray,
+    captions: Sequence[str],
+    *,
+    title: str,
+    columns: int = 4,
+) -> Figure:
     """Real images, each with its generated partner to the right and a caption below.
 
     Args:
@@ -70,7 +82,7 @@ def pairs(real, generated, captions, *, title, columns=4):
 
 
 @styled
-def training_curves(history, *, title="Training"):
+def training_curves(history: "pd.DataFrame", *, title: str = "Training") -> Figure:
     """Loss, validation AUC of images and learning rate by epoch, one panel a kind.
 
     history: DataFrame with a column `epoch` (else rows are epochs 1, 2, ...). A column belongs to

@@ -4,7 +4,11 @@ Labels are 1 (used in training) and 0 (not used); higher scores mean "used". One
 image at all, gives a picture that says so.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from ganfp_tf.reports.render.canvas import (
@@ -34,7 +38,15 @@ __all__ = [
 
 
 @styled
-def roc(labels, scores, *, title, auc_interval=None, curves=(), confidence=0.95):
+def roc(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    title: str,
+    auc_interval: tuple[float, float] | None = None,
+    curves: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    confidence: float = 0.95,
+) -> Figure:
     """ROC curve with the chance diagonal.
 
     Args:
@@ -74,7 +86,7 @@ def roc(labels, scores, *, title, auc_interval=None, curves=(), confidence=0.95)
 
 
 @styled
-def precision_recall(labels, scores, *, title):
+def precision_recall(labels: npt.ArrayLike, scores: npt.ArrayLike, *, title: str) -> Figure:
     """Precision against recall, with the precision of calling everything "used" as the baseline.
 
     labels: (N,) of 0 and 1; scores: (N,). The label gives the average precision, the step-wise
@@ -113,7 +125,14 @@ def precision_recall(labels, scores, *, title):
 
 
 @styled
-def score_histogram(labels, scores, *, threshold, title, score_name="score"):
+def score_histogram(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    threshold: float | None,
+    title: str,
+    score_name: str = "score",
+) -> Figure:
     """Scores of used images upwards, of not-used images downwards, in the same bins.
 
     Bars are shares of their own class, so that unequal classes can be compared; every image is a
@@ -168,7 +187,7 @@ def score_histogram(labels, scores, *, threshold, title, score_name="score"):
 
 
 @styled
-def confusion(labels, decisions, *, title):
+def confusion(labels: npt.ArrayLike, decisions: npt.ArrayLike, *, title: str) -> Figure:
     """Counts of truth against decision, each with its share of the row. Both (N,) of 0 and 1."""
     labels, decisions = np.asarray(labels).ravel(), np.asarray(decisions).ravel()
     counts = np.array(

@@ -3,6 +3,8 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 # Figure -> row label, and whether it is shown in per cent.
 FIGURES = {
@@ -23,7 +25,7 @@ CONSTANTS = ("all used", "none used", "coin")
 NOTHING = "-"
 
 
-def evaluation_table(rows):
+def evaluation_table(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """Figures of several evaluations side by side, beside what constant answers score.
 
     Args:
@@ -63,7 +65,7 @@ def evaluation_table(rows):
     return "".join(part + "\n" for part in [table, *notes]).rstrip("\n")
 
 
-def text_table(headers, rows):
+def text_table(headers: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table for the terminal: columns two blanks apart, a line of dashes under the headers."""
     cells = [[printable(cell) for cell in row] for row in [headers, *rows]]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
@@ -77,26 +79,28 @@ def text_table(headers, rows):
     return "\n".join(line.rstrip() for line in lines)
 
 
-def markdown_table(headers, rows):
+def markdown_table(headers: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table (GitHub's form); what Markdown or HTML would read in a cell is escaped."""
     cells = [[escape_markdown(cell) for cell in row] for row in [headers, *rows]]
     cells.insert(1, ["---"] * len(cells[0]))
     return "".join("| " + " | ".join(row) + " |\n" for row in cells)
 
 
-def escape_markdown(value):
+def escape_markdown(value: object) -> str:
     """`value` as the text of one Markdown cell; an underscore within a word needs no escape."""
     text = printable(value).replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"([\\|`*\[\]])", r"\\\1", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
 
-def printable(text, keep=""):
+def printable(text: object, keep: str = "") -> str:
     """`text` with a blank for each control character or lone surrogate that is not in `keep`."""
     return "".join(c if c.isprintable() or c in keep else " " for c in str(text))
 
 
-def format_interval(value, low, high, percent=False):
+def format_interval(
+    value: float | None, low: float | None, high: float | None, percent: bool = False
+) -> str:
     """0.52, 0.30, 0.73 -> "0.52 [0.30, 0.73]", or "52% [30, 73]"; a dash for None and nan."""
     text = format_number(value, percent)
     ends = [format_number(end, percent).rstrip("%") for end in (low, high)]
@@ -105,7 +109,7 @@ def format_interval(value, low, high, percent=False):
     return f"{text} [{ends[0]}, {ends[1]}]"
 
 
-def format_number(value, percent=False):
+def format_number(value: float | None, percent: bool = False) -> str:
     """Two decimals, or whole per cent; a dash for None and nan; never "-0.00"."""
     if value is None or math.isnan(value):
         return NOTHING
@@ -113,7 +117,7 @@ def format_number(value, percent=False):
     return text.removeprefix("-") if not re.search("[1-9]", text) else text
 
 
-def format_p(p):
+def format_p(p: float | None) -> str:
     """A p-value without its leading zero: "<.001", ".034", ".48"; a dash for None and nan."""
     if p is None or math.isnan(p):
         return NOTHING

@@ -1,6 +1,7 @@
 """Curves of the training of the Siamese network in TensorBoard."""
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -8,11 +9,14 @@ from ganfp_tf.reports.render import plots
 from ganfp_tf.siamese import networks
 from ganfp_tf.siamese.callbacks import sigmoid
 
+if TYPE_CHECKING:
+    from ganfp_tf.reports.tensorboard.log import NullLog, TensorBoardLog
+
 
 class Logging(keras.callbacks.Callback):
     """Writes the curves and figures of an epoch into TensorBoard."""
 
-    def __init__(self, log, watch):
+    def __init__(self, log: "TensorBoardLog | NullLog", watch: Any) -> None:
         super().__init__()
         self.log, self.watch = log, watch
 

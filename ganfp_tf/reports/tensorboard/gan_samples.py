@@ -1,10 +1,17 @@
 """Samples, losses and the Fréchet distance of a generator in TensorBoard."""
 
+import pathlib
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 
 from ganfp_tf.reports.render import canvas, mosaic
 from ganfp_tf.simulation.gan import sampling
+
+if TYPE_CHECKING:
+    from ganfp_tf.reports.tensorboard.log import NullLog, TensorBoardLog
+    from ganfp_tf.simulation.gan.fidelity import Fidelity
 
 
 class Samples(keras.callbacks.Callback):
@@ -17,7 +24,13 @@ class Samples(keras.callbacks.Callback):
         latents: `(images, latent)` of the grid, the same at every epoch.
     """
 
-    def __init__(self, log, folder, watch, latents):
+    def __init__(
+        self,
+        log: "TensorBoardLog | NullLog",
+        folder: pathlib.Path,
+        watch: "Fidelity | None",
+        latents: Any,
+    ) -> None:
         super().__init__()
         self.log, self.folder, self.watch, self.latents = log, folder, watch, latents
 

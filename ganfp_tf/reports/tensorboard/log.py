@@ -4,10 +4,14 @@ Opening a log folder again after an interruption adds a new event file; TensorBo
 and, where a step was logged twice, shows what was logged last.
 """
 
+import os
 import pathlib
 import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams_api
 from tensorboard.plugins.pr_curve import metadata as pr_metadata
@@ -17,10 +21,14 @@ from ganfp_tf.reports.render.plots import to_rgb
 from ganfp_tf.reports.render.tables import markdown_table, printable
 from ganfp_tf.reports.tensorboard import projector
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
 THRESHOLDS = 201
 
 
-def open_log(logdir, enabled=True):
+def open_log(logdir: str | os.PathLike, enabled: bool = True) -> "TensorBoardLog | NullLog":
     """A TensorBoardLog in the folder `logdir`, or a NullLog where `enabled` is false."""
     return TensorBoardLog(logdir) if enabled else NullLog()
 
@@ -38,7 +46,7 @@ class TensorBoardLog:
         UserError: where the folder cannot be made or written.
     """
 
-    def __init__(self, logdir):
+    def __init__(self, logdir: str | os.PathLike) -> None:
         self.logdir = pathlib.Path(logdir)
         try:
             self.logdir.mkdir(parents=True, exist_ok=True)
@@ -49,20 +57,26 @@ class TensorBoardLog:
                 "writable, choose another --run_dir, or go on with --notensorboard."
             ) from error
 
-    def __enter__(self):
+    def __enter__(self) -> "TensorBoardLog":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def scalars(self, step, values):
+    def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         """Logs {name: number} at `step`; a value of None is left out."""
         with self._writer.as_default(step=int(step)):
             for name, value in values.items():
                 if value is not None:
                     tf.summary.scalar(safe_tag(name), float(value))
 
-    def pr_curve(self, step, labels, probabilities, name="precision_recall"):
+    def pr_curve(
+        self,
+        step: int,
+        labels: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        name: str = "precision_recall",
+    ) -> None:
         """Logs a precision-recall curve for the PR CURVES tab.
 
         labels: (N,) of 0 and 1; probabilities: (N,), clipped to [0, 1]; those that are not finite
@@ -74,20 +88,20 @@ class TensorBoardLog:
         with self._writer.as_default(step=int(step)):
             tf.summary.write(tag, pr_table(labels, probabilities), metadata=summary)
 
-    def figures(self, step, figures):
+    def figures(self, step: int, figures: "Mapping[str, Figure]") -> None:
         """Logs {name: matplotlib Figure} as images."""
         with self._writer.as_default(step=int(step)):
             for name, figure in figures.items():
                 tf.summary.image(safe_tag(name), to_rgb(figure)[None])
 
-    def text(self, name, markdown, step=0):
+    def text(self, name: str, markdown: str | dict, step: int = 0) -> None:
         """Logs Markdown; a dict becomes a table of settings."""
         if isinstance(markdown, dict):
             markdown = markdown_table(("setting", "value"), list(markdown.items()))
         with self._writer.as_default(step=int(step)):
             tf.summary.text(safe_tag(name), printable(markdown, keep="\n"))
 
-    def hparams(self, settings, metrics):
+    def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float | None]) -> None:
         """Logs a run's settings and final figures for the HPARAMS tab.
 
         They go into the folder `hparams` below the log folder, which is written anew: TensorBoard
@@ -107,15 +121,17 @@ class TensorBoardLog:
                     tf.summary.scalar(safe_tag(name), float(value))
         writer.close()
 
-    def projector(self, vectors, metadata, thumbnails):
+    def projector(
+        self, vectors: np.ndarray, metadata: "pd.DataFrame", thumbnails: np.ndarray
+    ) -> None:
         """Writes the embedding projector's files: see `reports.projector.write`."""
         projector.write(self.logdir, vectors, metadata, thumbnails)
 
-    def flush(self):
+    def flush(self) -> None:
         """Puts all that was logged on disk."""
         self._writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Flushes and ends the log; closing twice does no harm."""
         self._writer.close()
 
@@ -125,38 +141,48 @@ class NullLog:
 
     logdir = None
 
-    def __enter__(self):
+    def __enter__(self) -> "NullLog":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         pass
 
-    def scalars(self, step, values):
+    def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         """Does nothing."""
 
-    def pr_curve(self, step, labels, probabilities, name="precision_recall"):
+    def pr_curve(
+        self,
+        step: int,
+        labels: npt.ArrayLike,
+        probabilities: npt.ArrayLike,
+        name: str = "precision_recall",
+    ) -> None:
         """Does nothing."""
 
-    def figures(self, step, figures):
+    def figures(self, step: int, figures: "Mapping[str, Figure]") -> None:
         """Does nothing."""
 
-    def text(self, name, markdown, step=0):
+    def text(self, name: str, markdown: str | dict, step: int = 0) -> None:
         """Does nothing."""
 
-    def hparams(self, settings, metrics):
+    def hparams(self, settings: Mapping[str, Any], metrics: Mapping[str, float | None]) -> None:
         """Does nothing."""
 
-    def projector(self, vectors, metadata, thumbnails):
+    def projector(
+        self, vectors: np.ndarray, metadata: "pd.DataFrame", thumbnails: np.ndarray
+    ) -> None:
         """Does nothing."""
 
-    def flush(self):
+    def flush(self) -> None:
         """Does nothing."""
 
-    def close(self):
+    def close(self) -> None:
         """Does nothing."""
 
 
-def pr_table(labels, probabilities, thresholds=THRESHOLDS):
+def pr_table(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, thresholds: int = THRESHOLDS
+) -> np.ndarray:
     """Counts at evenly spaced thresholds, as the PR-curve plugin stores them.
 
     Returns:
@@ -180,7 +206,7 @@ def pr_table(labels, probabilities, thresholds=THRESHOLDS):
     return np.stack([tp, fp, tn, fn, precision, recall]).astype(np.float32)
 
 
-def safe_tag(name):
+def safe_tag(name: object) -> str:
     """A summary's name: printable, without blanks or slashes at its ends, never empty."""
     return printable(name).strip(" /") or "unnamed"
 

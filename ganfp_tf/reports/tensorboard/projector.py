@@ -4,6 +4,7 @@
 points to lie in `projector/` beside it. TensorBoard refuses paths outside of the log folder.
 """
 
+import os
 import pathlib
 
 import numpy as np
@@ -17,7 +18,13 @@ from ganfp_tf.reports.render.tables import printable
 LARGEST_SPRITE = 8192  # pixels a side: the largest texture the projector loads
 
 
-def write(logdir, vectors, metadata, thumbnails, name="embedding"):
+def write(
+    logdir: str | os.PathLike,
+    vectors: np.ndarray,
+    metadata: pd.DataFrame,
+    thumbnails: np.ndarray,
+    name: str = "embedding",
+) -> pathlib.Path:
     """Writes the projector's files, the config last, and returns the config's path.
 
     Args:
@@ -67,7 +74,7 @@ def write(logdir, vectors, metadata, thumbnails, name="embedding"):
     return path
 
 
-def metadata_tsv(frame):
+def metadata_tsv(frame: pd.DataFrame) -> str:
     """`frame` as the projector reads it: tabs between cells, one line a point.
 
     A single column must have no header line there. An empty cell keeps a column of numbers
@@ -87,7 +94,7 @@ def metadata_tsv(frame):
     return "".join(line + "\n" for line in lines)
 
 
-def sprite(thumbnails):
+def sprite(thumbnails: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     """(N, h, w, 3) uint8 -> one picture, row by row, and the (h, w) of a thumbnail in it.
 
     The grid has ceil(sqrt(N)) columns; cells past the last thumbnail are white.
