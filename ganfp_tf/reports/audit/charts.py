@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -36,7 +35,7 @@ KINDS = ("negative", "positive")
 
 @styled
 def power_curve(
-    curve: npt.ArrayLike,
+    curve: Any,
     *,
     alpha: float,
     detectable: float | None,

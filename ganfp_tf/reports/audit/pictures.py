@@ -1,14 +1,13 @@
 """The pictures of an audit's report."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ganfp_tf.audit.case import Case
 from ganfp_tf.audit.description import names_of
-from ganfp_tf.audit.measure import Measured
 from ganfp_tf.audit.riskiest import Entry
 from ganfp_tf.data.suspects import REFERENCE, SIBLING, SUSPECT
 from ganfp_tf.reports.audit import charts, gallery, score_plots
@@ -19,13 +18,16 @@ from ganfp_tf.reports.render.words import counted
 from ganfp_tf.statistics.roc_bands import rate_grid, roc_band
 from ganfp_tf.statistics.sample import Resampling, Sample
 
+if TYPE_CHECKING:
+    from ganfp_tf.audit.measure import Measured
+
 BESIDE = 2  # further detectors in the ROC, without a band
 
 
 def draw(
     case: Case,
     audit: dict[str, Any],
-    measured: Sequence[Measured],
+    measured: "Sequence[Measured]",
     images: pd.DataFrame,
     entries: Sequence[Entry],
 ) -> dict[str, Any]:

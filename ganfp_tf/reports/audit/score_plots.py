@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -135,10 +134,10 @@ def log_roc(
 @styled
 def scores_by_image(
     groups: Any,
-    scores: npt.ArrayLike,
+    scores: np.ndarray,
     *,
     threshold: float | None,
-    flagged: npt.ArrayLike | None,
+    flagged: np.ndarray | None,
     title: str,
     note: str = "",
     names: Mapping[str, str],

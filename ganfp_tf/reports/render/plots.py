@@ -7,7 +7,6 @@ image at all, gives a picture that says so.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
@@ -39,8 +38,8 @@ __all__ = [
 
 @styled
 def roc(
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
+    labels: np.ndarray,
+    scores: np.ndarray,
     *,
     title: str,
     auc_interval: tuple[float, float] | None = None,
@@ -86,7 +85,7 @@ def roc(
 
 
 @styled
-def precision_recall(labels: npt.ArrayLike, scores: npt.ArrayLike, *, title: str) -> Figure:
+def precision_recall(labels: np.ndarray, scores: np.ndarray, *, title: str) -> Figure:
     """Precision against recall, with the precision of calling everything "used" as the baseline.
 
     labels: (N,) of 0 and 1; scores: (N,). The label gives the average precision, the step-wise
@@ -126,8 +125,8 @@ def precision_recall(labels: npt.ArrayLike, scores: npt.ArrayLike, *, title: str
 
 @styled
 def score_histogram(
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
+    labels: np.ndarray,
+    scores: np.ndarray,
     *,
     threshold: float | None,
     title: str,
@@ -187,7 +186,7 @@ def score_histogram(
 
 
 @styled
-def confusion(labels: npt.ArrayLike, decisions: npt.ArrayLike, *, title: str) -> Figure:
+def confusion(labels: np.ndarray, decisions: np.ndarray, *, title: str) -> Figure:
     """Counts of truth against decision, each with its share of the row. Both (N,) of 0 and 1."""
     labels, decisions = np.asarray(labels).ravel(), np.asarray(decisions).ravel()
     counts = np.array(

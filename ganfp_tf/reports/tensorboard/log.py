@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams_api
 from tensorboard.plugins.pr_curve import metadata as pr_metadata
@@ -73,8 +72,8 @@ class TensorBoardLog:
     def pr_curve(
         self,
         step: int,
-        labels: npt.ArrayLike,
-        probabilities: npt.ArrayLike,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
         name: str = "precision_recall",
     ) -> None:
         """Logs a precision-recall curve for the PR CURVES tab.
@@ -153,8 +152,8 @@ class NullLog:
     def pr_curve(
         self,
         step: int,
-        labels: npt.ArrayLike,
-        probabilities: npt.ArrayLike,
+        labels: np.ndarray,
+        probabilities: np.ndarray,
         name: str = "precision_recall",
     ) -> None:
         """Does nothing."""
@@ -181,7 +180,7 @@ class NullLog:
 
 
 def pr_table(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, thresholds: int = THRESHOLDS
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: int = THRESHOLDS
 ) -> np.ndarray:
     """Counts at evenly spaced thresholds, as the PR-curve plugin stores them.
 
