@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from ganfp_tf.config import Config
 from ganfp_tf.config.copy_supervision import CopySettings
@@ -119,7 +120,7 @@ def _stack(name, title, signals, kind, shadow=False):
     return Entry(make, network=network, shadow=shadow, uses_labels=kind is Stack)
 
 
-def opened(settings):
+def opened(settings: Config) -> Any:
     """The shadow generators of --shadow, listed once however many detectors ask."""
     return _opened(tuple((name, getattr(settings, name)) for name in OF_SHADOWS))
 
