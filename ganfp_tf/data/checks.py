@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -71,7 +72,7 @@ def check_content(frame: pd.DataFrame) -> list[str]:
             + (f" (and {len(both) - 1} more such images)" if len(both) > 1 else "")
             + ". Remove one of them."
         )
-    copies = generated[generated.digest.isin(set(real.digest))]
+    copies: Any = generated[generated.digest.isin(set(real.digest))]
     if len(copies):
         source = real.drop_duplicates("digest").set_index("digest").relative
         pairs = [f"{shown(c.relative)} = {shown(source[c.digest])}" for c in copies.itertuples()]

@@ -68,7 +68,7 @@ class _Maps:
     """Arrays mapped into memory; those longest not asked for are let go."""
 
     def __init__(self) -> None:
-        self._open = collections.OrderedDict()
+        self._open: collections.OrderedDict[pathlib.Path, np.ndarray] = collections.OrderedDict()
 
     def __getitem__(self, path: pathlib.Path) -> np.ndarray:
         if path not in self._open:
@@ -153,7 +153,7 @@ class Store:
         """The digests that are not in the store, each once, in order."""
         return [digest for digest in dict.fromkeys(digests) if digest not in self.rows]
 
-    def write(self, digests: Sequence[str], features: np.ndarray) -> None:
+    def write(self, digests: Sequence[str], features: np.ndarray | Sequence[np.ndarray]) -> None:
         """Stores `features` `(images, tokens, channels)` of `digests` as one shard.
 
         Raises:
@@ -222,7 +222,7 @@ class Pooled:
         """`(n, channels)` float32 of the row numbers `rows`, `(n,)`."""
         rows = np.arange(len(self))[rows]
         out = np.empty((len(rows), self.channels), "float32")
-        places = {}
+        places: dict[pathlib.Path, tuple[Shard, list[int], list[int]]] = {}
         for position, index in enumerate(rows):
             shard, row = self.rows[index]
             places.setdefault(shard.path, (shard, [], []))
@@ -248,9 +248,7 @@ class Pooled:
         return (total / max(len(rows), 1)).astype("float32")
 
 
-def statistics(
-    features: Features, limit: int = 1024, places: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def statistics(features: Features, limit: int = 1024, places: bool = False) -> tuple[Any, Any]:
     """Mean and deviation of each channel, over all tokens of at most `limit` evenly taken images.
 
     Args:
@@ -273,7 +271,7 @@ def statistics(
     return mean, np.sqrt(np.maximum(square / count - mean**2, 0.0))
 
 
-def scaled(features: np.ndarray, dtype: str) -> tuple[np.ndarray, float]:
+def scaled(features: np.ndarray | Sequence[np.ndarray], dtype: str) -> tuple[np.ndarray, float]:
     """The number format of stored features.
 
     They are multiplied by a power of two that brings the largest to 2^14: half precision keeps

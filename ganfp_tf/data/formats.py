@@ -8,6 +8,7 @@ import gzip
 import io
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -233,7 +234,7 @@ def read_nifti(
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data)
     second = _is_second_nifti(data)
-    image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(data)
+    image: Any = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(data)
     dtype = image.get_data_dtype()
     if dtype.fields or dtype.kind not in "iuf":
         raise ImageError(f"NIfTI voxels of type {dtype}: expected numbers")

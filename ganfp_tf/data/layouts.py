@@ -151,6 +151,7 @@ def read_manifest(path: str | os.PathLike, role: str | None = None) -> pd.DataFr
             f"{_named(path)}: there is no column {' and no column '.join(missing)}. Expected the "
             f"columns path, role, label, patient, separated by commas. Found: {found}."
         )
+    first_row: dict[str, int]
     rows, first_row = [], {}
     for number, values in cells:
         entry = dict(zip(header, values, strict=True))

@@ -72,7 +72,7 @@ def make_splits(
     groups = [*_patients(frame), _generated(frame)]
     _check_enough(groups, folds)
 
-    splits = {}
+    splits: dict[str, np.ndarray] = {}
     for group in groups:
         count = len(group.sizes)
         rng = np.random.default_rng([seed, group.stratum, 0])

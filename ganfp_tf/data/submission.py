@@ -98,6 +98,7 @@ def read_predictions(path: str | os.PathLike) -> pd.DataFrame:
         width = len(rows.pop(0)[1])
     if not rows:
         raise UserError(f"{path}: expected {expected}; found a header and no rows.")
+    seen: dict[str, int]
     seen, records = {}, []
     for line, cells in rows:
         _check_width(path, line, cells, width)
@@ -130,6 +131,7 @@ def read_truth(path: str | os.PathLike) -> pd.DataFrame:
         raise UserError(f"{path}, line {rows[0][0]}: expected {expected}; found {rows[0][1]}.")
     if len(rows) == 1:
         raise UserError(f"{path}: expected rows after the header, found none.")
+    seen: dict[str, int]
     seen, records = {}, []
     for line, cells in rows[1:]:
         _check_width(path, line, cells, len(header))
@@ -160,7 +162,9 @@ def join(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
         score is the decision where the predictions have none.
     """
     frames = {"predictions": predictions, "truth": truth}
-    stems = {what: [stem(name) for name in frame["name"]] for what, frame in frames.items()}
+    stems: dict[str, Any] = {
+        what: [stem(name) for name in frame["name"]] for what, frame in frames.items()
+    }
     for what, keys in stems.items():
         if len(set(keys)) < len(keys):
             raise UserError(

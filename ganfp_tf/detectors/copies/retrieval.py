@@ -1,12 +1,15 @@
 """From pairs to an image: candidates by embedding, logits by comparator, the mean of the best."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 from ganfp_tf.siamese.pair_logits import pair_logits
+
+if TYPE_CHECKING:
+    from ganfp_tf.siamese.networks import SiameseNetworks
 
 BEST = 5  # an image's score is the mean of so many highest logits
 LIMIT = 2**30  # bytes of images that are prepared for the comparison
@@ -38,7 +41,11 @@ def nearest(
 
 
 def logits(
-    networks: Any, tokens: np.ndarray, others: np.ndarray, near: np.ndarray, limit: int = LIMIT
+    networks: "SiameseNetworks",
+    tokens: np.ndarray,
+    others: np.ndarray,
+    near: np.ndarray,
+    limit: int = LIMIT,
 ) -> np.ndarray:
     """Logits of each row with its nearest, -inf where there is none: (n, K) float32.
 

@@ -7,7 +7,7 @@ threshold and the probability.
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,17 @@ from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.siamese import copy_training
 from ganfp_tf.siamese import networks as siamese
 
+if TYPE_CHECKING:
+    import keras
+
+    from ganfp_tf.siamese.encoded_images import EncodedImages
+
 SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
 
 
 def fit(
-    backbone: Any, images: Any, folder: pathlib.Path
+    backbone: "keras.Model", images: "EncodedImages", folder: pathlib.Path
 ) -> tuple[siamese.SiameseNetworks, pd.DataFrame]:
     """Teaches a network on all images of `images`, or goes on where it was interrupted.
 
@@ -61,7 +66,7 @@ def fit(
     return networks, history
 
 
-def gray(images: Any, rows: np.ndarray) -> np.ndarray:
+def gray(images: "EncodedImages", rows: np.ndarray) -> np.ndarray:
     """Gray images of rows of `EncodedImages`, `(len(rows), S, S)` float32 in [0, 1]."""
     batches = images.images(np.asarray(rows)).batch(images.settings.embed_batch)
     return np.concatenate([batch.numpy().mean(axis=-1) / 255.0 for batch in batches])
@@ -80,7 +85,7 @@ class Reference:
     frame: pd.DataFrame
 
     @classmethod
-    def of(cls, network: "Network", images: Any, rows: np.ndarray) -> "Reference":
+    def of(cls, network: "Network", images: "EncodedImages", rows: np.ndarray) -> "Reference":
         """The real images `rows` of `EncodedImages`."""
         frame = images.frame.iloc[rows][["path", "digest", "patient"]].reset_index(drop=True)
         return cls(network.tokens(images, rows), frame)
@@ -111,7 +116,7 @@ class Network:
         self.networks = networks
         self._tokens = DigestCache()
 
-    def tokens(self, images: Any, rows: np.ndarray) -> np.ndarray:
+    def tokens(self, images: "EncodedImages", rows: np.ndarray) -> np.ndarray:
         """Tokens of rows of `EncodedImages`: (len(rows), T, D) float32."""
         digests = images.frame["digest"].to_numpy()[rows]
         frame = pd.DataFrame({"row": rows, "digest": digests})
@@ -120,7 +125,7 @@ class Network:
         )
 
     def signals(
-        self, images: Any, real: np.ndarray, generated: np.ndarray, reference: Reference
+        self, images: "EncodedImages", real: np.ndarray, generated: np.ndarray, reference: Reference
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the network has to say of real images, each higher = used.
 
@@ -191,7 +196,7 @@ class CopyScorer:
 
     @classmethod
     def fit(
-        cls, network: Network, images: Any, known: np.ndarray, generated: np.ndarray
+        cls, network: Network, images: "EncodedImages", known: np.ndarray, generated: np.ndarray
     ) -> "CopyScorer":
         """Takes reference, weights, threshold and probability from the labelled rows `known`."""
         reference = Reference.of(network, images, known)
@@ -201,12 +206,12 @@ class CopyScorer:
         decision = siamese.decision_from(labels, weights.of(rows))
         return cls(network, reference, weights, decision)
 
-    def partners_of(self, images: Any, split_generated: np.ndarray) -> np.ndarray:
+    def partners_of(self, images: "EncodedImages", split_generated: np.ndarray) -> np.ndarray:
         """All generated rows: no label was looked at, so there is nothing to keep apart."""
         return np.flatnonzero((images.frame["role"] == "generated").to_numpy())
 
     def score(
-        self, images: Any, real: np.ndarray, generated: np.ndarray, *, seed: int
+        self, images: "EncodedImages", real: np.ndarray, generated: np.ndarray, *, seed: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `networks.PairScorer.score`."""
         rows, logits, partner_rows = self.network.signals(images, real, generated, self.reference)
