@@ -1,12 +1,16 @@
 """Whether what was listed makes a data set: kinds of images, names, contents and patients."""
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from ganfp_tf.data.layouts import natural_key, shown
 from ganfp_tf.errors import UserError
 
 
-def check_need(frame, need, data):
+def check_need(frame: pd.DataFrame, need: str, data: str | os.PathLike) -> None:
     """Raises `UserError` where a kind of image that `need` asks for is missing."""
     real, generated = frame.role == "real", frame.role == "generated"
     groups = {
@@ -37,7 +41,7 @@ def check_need(frame, need, data):
             )
 
 
-def check_names(frame):
+def check_names(frame: pd.DataFrame) -> None:
     """Raises `UserError` where two images of one role and part share a name.
 
     The name is what stands for an image in scores and submissions.
@@ -53,7 +57,7 @@ def check_names(frame):
         )
 
 
-def check_content(frame):
+def check_content(frame: pd.DataFrame) -> list[str]:
     """Compares digests and patients; raises `UserError` or returns a list of warnings."""
     notes = []
     real, generated = frame[frame.role == "real"], frame[frame.role == "generated"]
@@ -68,7 +72,7 @@ def check_content(frame):
             + (f" (and {len(both) - 1} more such images)" if len(both) > 1 else "")
             + ". Remove one of them."
         )
-    copies = generated[generated.digest.isin(set(real.digest))]
+    copies: Any = generated[generated.digest.isin(set(real.digest))]
     if len(copies):
         source = real.drop_duplicates("digest").set_index("digest").relative
         pairs = [f"{shown(c.relative)} = {shown(source[c.digest])}" for c in copies.itertuples()]
@@ -86,7 +90,7 @@ def check_content(frame):
     return notes
 
 
-def check_suspects(frame, flags):
+def check_suspects(frame: pd.DataFrame, flags: Mapping[str, str]) -> list[str]:
     """Compares the images of an audit without labels; raises `UserError` or returns warnings.
 
     Args:

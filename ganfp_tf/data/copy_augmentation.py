@@ -13,6 +13,7 @@ No label is looked at. Steps are drawn from their number alone, as in pairs.py.
 """
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -69,14 +70,14 @@ class Look:
     components: np.ndarray
 
     @classmethod
-    def of(cls, generated):
+    def of(cls, generated: np.ndarray) -> Self:
         """Fits it to `(M, S, S)` gray images in [0, 1]."""
         rows = shrunk(generated).reshape(len(generated), -1)
         count = min(COMPONENTS, *rows.shape)
         model = PCA(count, svd_solver="randomized", random_state=0).fit(rows)
         return cls(model.mean_.astype("float32"), model.components_.astype("float32"))
 
-    def project(self, images, kept):
+    def project(self, images: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
         """Images as the generator could draw them with its first `kept` components.
 
         Args:
@@ -95,14 +96,21 @@ class Look:
         return tf.image.resize(tf.reshape(drawn, (-1, GRID, GRID, 1)), (side, side), "bilinear")
 
 
-def shrunk(images):
+def shrunk(images: np.ndarray) -> np.ndarray:
     """`(N, S, S)` -> `(N, GRID, GRID)` float32 means over areas."""
     parts = np.array_split(images, max(1, len(images) // 512))
     small = [tf.image.resize(p[..., None], (GRID, GRID), "area").numpy() for p in parts]
     return np.concatenate(small)[..., 0].astype("float32")
 
 
-def degrade(images, textures, others, look, recipe, key):
+def degrade(
+    images: tf.Tensor,
+    textures: tf.Tensor,
+    others: tf.Tensor,
+    look: Look,
+    recipe: Recipe,
+    key: tf.Tensor,
+) -> tf.Tensor:
     """Copies of `images`.
 
     Args:
@@ -133,7 +141,7 @@ def degrade(images, textures, others, look, recipe, key):
     return x + _noise(tf.shape(x), NOISE, key)
 
 
-def move(images, draws, size):
+def move(images: tf.Tensor, draws: tf.Tensor, size: float) -> tf.Tensor:
     """Turns, zooms and shifts `(N, S, S, 1)` by `(N, 4)` draws in [-1, 1], times `size`."""
     side = images.shape[1]
     zoom, turn = 1.0 + ZOOM * size * draws[:, 0], TURN * size * draws[:, 1]
@@ -163,7 +171,9 @@ def move(images, draws, size):
     )
 
 
-def batches(real, generated, groups, recipe, first_step=0):
+def batches(
+    real: np.ndarray, generated: np.ndarray, groups: np.ndarray, recipe: Recipe, first_step: int = 0
+) -> tf.data.Dataset:
     """The endless dataset of training steps from `first_step` on.
 
     Half of the blocks hold real images and half generated ones: a network that sees real images
@@ -227,7 +237,7 @@ def batches(real, generated, groups, recipe, first_step=0):
     )
 
 
-def neighbours(images, groups=None, count=31):
+def neighbours(images: np.ndarray, groups: np.ndarray | None = None, count: int = 31) -> np.ndarray:
     """The nearest other images of each, no one of its own group: `(N, K)` int64, K <= count."""
     rows = shrunk(images).reshape(len(images), -1)
     largest = 1 if groups is None else int(np.bincount(groups).max())

@@ -15,8 +15,11 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import pathlib
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +31,7 @@ MAPPED_BYTES = 2**28  # of arrays mapped at once ...
 MAPPED = 128  # ... and how many: systems allow some hundred open files
 
 
-def open_store(root, key):
+def open_store(root: str | os.PathLike, key: dict[str, Any]) -> "Store":
     """Opens (or starts) the store of `key` below `root`, dropping every shard that is not sound.
 
     Args:
@@ -64,10 +67,10 @@ def open_store(root, key):
 class _Maps:
     """Arrays mapped into memory; those longest not asked for are let go."""
 
-    def __init__(self):
-        self._open = collections.OrderedDict()
+    def __init__(self) -> None:
+        self._open: collections.OrderedDict[pathlib.Path, np.ndarray] = collections.OrderedDict()
 
-    def __getitem__(self, path):
+    def __getitem__(self, path: pathlib.Path) -> np.ndarray:
         if path not in self._open:
             self._open[path] = np.load(path, mmap_mode="r", allow_pickle=False)
             total = sum(array.nbytes for array in self._open.values())
@@ -76,7 +79,7 @@ class _Maps:
         self._open.move_to_end(path)
         return self._open[path]
 
-    def forget(self, path):
+    def forget(self, path: pathlib.Path) -> None:
         self._open.pop(path, None)
 
 
@@ -89,11 +92,11 @@ class Shard:
     maps: _Maps
 
     @property
-    def features(self):
+    def features(self) -> np.ndarray:
         """`(images, tokens, channels)`, memory-mapped, times `scale`."""
         return self.maps[self.path]
 
-    def means(self):
+    def means(self) -> np.ndarray:
         """`(images, channels)` float32, means over the tokens."""
         path = self.path.with_suffix(".mean")
         shape = (self.features.shape[0], self.features.shape[2])
@@ -121,11 +124,11 @@ class Store:
     maps: _Maps
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """`(tokens, channels)` of one image."""
         return (self.key["tokens"], self.key["channels"])
 
-    def add(self, description):
+    def add(self, description: pathlib.Path) -> str:
         """Takes up the shard of a .json file; returns what is wrong with it, or ""."""
         try:
             facts = files.read_json(description)
@@ -146,11 +149,11 @@ class Store:
             self.rows.setdefault(digest, (shard, row))
         return ""
 
-    def missing(self, digests):
+    def missing(self, digests: Iterable[str]) -> list[str]:
         """The digests that are not in the store, each once, in order."""
         return [digest for digest in dict.fromkeys(digests) if digest not in self.rows]
 
-    def write(self, digests, features):
+    def write(self, digests: Sequence[str], features: np.ndarray | Sequence[np.ndarray]) -> None:
         """Stores `features` `(images, tokens, channels)` of `digests` as one shard.
 
         Raises:
@@ -171,7 +174,7 @@ class Store:
         if reason:
             raise UserError(f"--store_dir: a file just written to {self.folder} {reason}.")
 
-    def view(self, digests):
+    def view(self, digests: Iterable[str]) -> "Features":
         """The features of `digests`, in that order, as a `Features`."""
         return Features([self.rows[digest] for digest in digests], self.shape)
 
@@ -183,10 +186,10 @@ class Features:
     rows: list
     shape: tuple
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def gather(self, indices):
+    def gather(self, indices: np.ndarray) -> np.ndarray:
         """Returns `(*indices.shape, tokens, channels)` float32."""
         indices = np.asarray(indices)
         out = np.empty((indices.size, *self.shape), "float32")
@@ -195,12 +198,12 @@ class Features:
             np.multiply(shard.features[row], np.float32(1.0 / shard.scale), out=out[position])
         return out.reshape(*indices.shape, *self.shape)
 
-    def batches(self, size):
+    def batches(self, size: int) -> Iterator[np.ndarray]:
         """Yields the features in order, `(size, tokens, channels)` at a time."""
         for start in range(0, len(self), size):
             yield self.gather(np.arange(start, min(start + size, len(self))))
 
-    def pooled(self):
+    def pooled(self) -> "Pooled":
         """Mean over the tokens of every image, as `Pooled`."""
         return Pooled(self.rows, self.shape[1])
 
@@ -212,14 +215,14 @@ class Pooled:
     rows: list
     channels: int
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
         """`(n, channels)` float32 of the row numbers `rows`, `(n,)`."""
         rows = np.arange(len(self))[rows]
         out = np.empty((len(rows), self.channels), "float32")
-        places = {}
+        places: dict[pathlib.Path, tuple[Shard, list[int], list[int]]] = {}
         for position, index in enumerate(rows):
             shard, row = self.rows[index]
             places.setdefault(shard.path, (shard, [], []))
@@ -229,15 +232,15 @@ class Pooled:
             out[positions] = shard.means()[chosen]
         return out
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def batches(self, rows, size):
+    def batches(self, rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
         """Yields `self[rows]`, `size` rows at a time."""
         for start in range(0, len(rows), size):
             yield self[rows[start : start + size]]
 
-    def mean(self, rows):
+    def mean(self, rows: np.ndarray) -> np.ndarray:
         """Mean of the row numbers `rows`: `(channels,)` float32."""
         total = np.zeros(self.channels)
         for batch in self.batches(rows, 4096):
@@ -245,7 +248,7 @@ class Pooled:
         return (total / max(len(rows), 1)).astype("float32")
 
 
-def statistics(features, limit=1024, places=False):
+def statistics(features: Features, limit: int = 1024, places: bool = False) -> tuple[Any, Any]:
     """Mean and deviation of each channel, over all tokens of at most `limit` evenly taken images.
 
     Args:
@@ -268,7 +271,7 @@ def statistics(features, limit=1024, places=False):
     return mean, np.sqrt(np.maximum(square / count - mean**2, 0.0))
 
 
-def scaled(features, dtype):
+def scaled(features: np.ndarray | Sequence[np.ndarray], dtype: str) -> tuple[np.ndarray, float]:
     """The number format of stored features.
 
     They are multiplied by a power of two that brings the largest to 2^14: half precision keeps

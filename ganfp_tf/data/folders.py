@@ -3,13 +3,15 @@
 import os
 import pathlib
 
+import pandas as pd
+
 from ganfp_tf.data import layouts
 from ganfp_tf.data.layouts import shown
 from ganfp_tf.data.walk import walk
 from ganfp_tf.errors import UserError
 
 
-def list_images(data, *, flag, role):
+def list_images(data: str | os.PathLike, *, flag: str, role: str) -> pd.DataFrame:
     """Lists the images of one role.
 
     Args:

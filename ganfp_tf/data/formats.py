@@ -8,6 +8,7 @@ import gzip
 import io
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class ImageError(UserError):
     """A file is not a usable image; the message is one short reason without the path."""
 
 
-def check_size(height, width):
+def check_size(height: int, width: int) -> None:
     """Raises `ImageError` where an image of this size (pixels) is refused."""
     if min(height, width) < MIN_SIDE:
         raise ImageError(f"{width}x{height} pixels: both sides must be at least {MIN_SIDE}")
@@ -36,7 +37,7 @@ def check_size(height, width):
         raise ImageError(f"{width}x{height} pixels: longer than {MAX_ASPECT}:1")
 
 
-def apply_window(values, center, width):
+def apply_window(values: np.ndarray, center: float, width: float) -> np.ndarray:
     """Maps an intensity window to [0, 255]; values outside are clipped.
 
     DICOM PS3.3 C.11.2.1.2.1 (LINEAR), which needs a width above 1; narrower windows, as images with
@@ -50,7 +51,7 @@ def apply_window(values, center, width):
     return np.clip(scaled, 0.0, 1.0) * 255.0
 
 
-def scale_range(values):
+def scale_range(values: np.ndarray) -> np.ndarray:
     """Maps the smallest value to 0 and the largest to 255; a constant image becomes 0.
 
     Raises `ImageError` where the values or their range are not finite.
@@ -64,7 +65,7 @@ def scale_range(values):
     return np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0
 
 
-def scale_array(values):
+def scale_array(values: np.ndarray) -> np.ndarray:
     """Maps an array of unknown origin to [0, 255] by its type.
 
     uint8 as it is, uint16 / 257, bool to 0 and 255, float in [0, 1] times 255, float in [0, 255] as
@@ -86,13 +87,13 @@ def scale_array(values):
     )
 
 
-def check_finite(values):
+def check_finite(values: np.ndarray) -> None:
     """Raises `ImageError` where a value is NaN or infinite."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ImageError("NaN or infinite values")
 
 
-def as_rgb(pixels):
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
     """(H, W) or (H, W, 1) or (H, W, 3) -> (H, W, 3) float32."""
     pixels = np.asarray(pixels, np.float32)
     if pixels.ndim == 2:
@@ -100,7 +101,7 @@ def as_rgb(pixels):
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
-def read_npy(data):
+def read_npy(data: bytes) -> np.ndarray:
     """NPY of shape (H, W), (H, W, 1) or (H, W, 3), scaled as `scale_array` says."""
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
@@ -120,7 +121,7 @@ def read_npy(data):
     return as_rgb(scale_array(np.load(io.BytesIO(data), allow_pickle=False)))
 
 
-def read_dicom(data, window=None):
+def read_dicom(data: bytes, window: tuple[float, float] | None = None) -> np.ndarray:
     """DICOM: the middle frame, rescaled, then windowed.
 
     The window is `window`, else the file's first WindowCenter/WindowWidth, else the lung window
@@ -219,7 +220,9 @@ def _is_second_nifti(data):
     return size == 540
 
 
-def read_nifti(data, window=None, nifti_slice=-1):
+def read_nifti(
+    data: bytes, window: tuple[float, float] | None = None, nifti_slice: int = -1
+) -> np.ndarray:
     """NIfTI: one axial slice of the first volume.
 
     `nifti_slice` counts from the feet along the third axis of the closest canonical (RAS) axes; -1
@@ -231,7 +234,7 @@ def read_nifti(data, window=None, nifti_slice=-1):
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data)
     second = _is_second_nifti(data)
-    image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(data)
+    image: Any = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(data)
     dtype = image.get_data_dtype()
     if dtype.fields or dtype.kind not in "iuf":
         raise ImageError(f"NIfTI voxels of type {dtype}: expected numbers")
@@ -275,7 +278,7 @@ def _canonical_axes(nibabel, affine):
     return [(0, 1), (1, 1), (2, 1)]
 
 
-def gunzip(data, limit=MAX_BYTES):
+def gunzip(data: bytes, limit: int = MAX_BYTES) -> bytes:
     """Decompresses gzip bytes; raises `ImageError` where more than `limit` bytes come out."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:

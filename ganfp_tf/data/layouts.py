@@ -40,13 +40,13 @@ IMAGE_SUFFIXES = (
 _PASSED_OVER = (".txt", ".md", ".csv", ".json")
 
 
-def natural_key(text):
+def natural_key(text: str) -> list[int | str]:
     """A sort key that orders numbers inside text by value: a_2 before a_10."""
     pieces = re.split(r"([0-9]+)", text)
     return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)]
 
 
-def role_of(folder):
+def role_of(folder: str) -> tuple[str, int] | None:
     """The (role, label) that a folder's name says, or None; case does not matter."""
     for pattern, meaning in _ROLE_PATTERNS:
         if pattern.fullmatch(folder.lower()):
@@ -54,12 +54,12 @@ def role_of(folder):
     return None
 
 
-def shown(text):
+def shown(text: str) -> str:
     """`text` for a message of one line: control characters are escaped."""
     return text if text.isprintable() else ascii(text)
 
 
-def find_images(data):
+def find_images(data: str | os.PathLike) -> pd.DataFrame:
     """Lists the images of `data`: a manifest, a folder with a manifest.csv, or a folder.
 
     Raises `UserError` where there is nothing to list; no image is opened.
@@ -84,7 +84,7 @@ def find_images(data):
     )
 
 
-def scan_folder(root):
+def scan_folder(root: str | os.PathLike) -> pd.DataFrame:
     """Lists every file below a folder whose name is a role; the innermost such folder decides."""
     root = pathlib.Path(root)
     rows, folders = [], []
@@ -113,7 +113,7 @@ def scan_folder(root):
     )
 
 
-def scan_plain(root, role):
+def scan_plain(root: str | os.PathLike, role: str) -> pd.DataFrame:
     """Lists the images below a folder that no name tells apart: all have `role` and label -1.
 
     Images are files with the suffix of one, or without it but with its content: DICOM files are
@@ -129,7 +129,7 @@ def scan_plain(root, role):
     return _frame(rows).assign(part="")
 
 
-def read_manifest(path, role=None):
+def read_manifest(path: str | os.PathLike, role: str | None = None) -> pd.DataFrame:
     """Lists the rows of a CSV (UTF-8, commas) with the columns path, role, [label, patient, part].
 
     Paths are relative to the CSV's folder. A role is real or generated, or one of the folder names
@@ -151,6 +151,7 @@ def read_manifest(path, role=None):
             f"{_named(path)}: there is no column {' and no column '.join(missing)}. Expected the "
             f"columns path, role, label, patient, separated by commas. Found: {found}."
         )
+    first_row: dict[str, int]
     rows, first_row = [], {}
     for number, values in cells:
         entry = dict(zip(header, values, strict=True))

@@ -11,21 +11,23 @@ b scores all its R x G pairs.
 """
 
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from ganfp_tf.data import decode
+from ganfp_tf.data.embeddings import Features
 from ganfp_tf.data.images import DEFAULT_READER, ImageReader
 
 
-def steps(first=0):
+def steps(first: int = 0) -> tf.data.Dataset:
     """The numbers of all steps from `first` on: elements {"step": ()}."""
     return tf.data.Dataset.counter(start=first, dtype=tf.int64).map(lambda step: {"step": step})
 
 
-def class_weights(labels, balanced=True):
+def class_weights(labels: np.ndarray, balanced: bool = True) -> np.ndarray:
     """Probability of drawing each image, so that every label is drawn equally often.
 
     Args:
@@ -42,7 +44,9 @@ def class_weights(labels, balanced=True):
     return 1.0 / (len(counts) * counts[inverse])
 
 
-def sample_real(probabilities, *, blocks, count, seed):
+def sample_real(
+    probabilities: np.ndarray, *, blocks: int, count: int, seed: int
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Adds "real" (blocks, count): images drawn with replacement by `probabilities`."""
     logits = tf.constant(np.log(probabilities)[None], tf.float32)
 
@@ -54,7 +58,9 @@ def sample_real(probabilities, *, blocks, count, seed):
     return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def pair_random(images, *, count, seed):
+def pair_random(
+    images: int, *, count: int, seed: int
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Adds "generated" (B, count): for each block, different images drawn evenly from `images`."""
     count = min(count, images)
 
@@ -68,7 +74,7 @@ def pair_random(images, *, count, seed):
     return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def one_real_a_block():
+def one_real_a_block() -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Reshapes "real" (B, R) to (B * R, 1): every real image gets partners of its own."""
 
     def split(element):
@@ -77,7 +83,9 @@ def one_real_a_block():
     return lambda dataset: dataset.map(split, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def pair_nearest(neighbours, *, count, seed):
+def pair_nearest(
+    neighbours: np.ndarray, *, count: int, seed: int
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Adds "generated" (B, count): `count` of the neighbours of each block's one real image.
 
     Args:
@@ -97,7 +105,9 @@ def pair_nearest(neighbours, *, count, seed):
     return lambda dataset: dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def pair_mixed(neighbours, images, *, count, seed):
+def pair_mixed(
+    neighbours: np.ndarray, images: int, *, count: int, seed: int
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Adds "generated" (B, count): the larger half by `pair_nearest`, the rest by `pair_random`."""
     near = count - count // 2
 
@@ -117,7 +127,9 @@ def _join_near(element):
     return {**element, "generated": joined}
 
 
-def look_up(real, generated):
+def look_up(
+    real: "StoredInput | FileInput", generated: "StoredInput | FileInput"
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Replaces indices by what the network takes: (B, R, ...) and (B, G, ...).
 
     Args:
@@ -135,7 +147,7 @@ def look_up(real, generated):
     return lambda dataset: dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def add_labels(labels):
+def add_labels(labels: np.ndarray) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Ends the pipeline: ({"real", "generated"}, label of each pair (B, R, G) float32)."""
     table = tf.constant(labels, tf.float32)
 
@@ -156,12 +168,12 @@ class StoredInput:
             and looked up in the graph; else from disk, one Python call a batch.
     """
 
-    def __init__(self, features, memory=0):
+    def __init__(self, features: Features, memory: int = 0) -> None:
         self.features = features
         self.shape = features.shape
         self.held = _held(features, memory)
 
-    def look_up(self, indices):
+    def look_up(self, indices: tf.Tensor) -> tf.Tensor:
         """`(B, N)` indices -> `(B, N, tokens, channels)` float32."""
         if self.held is None:
             found = tf.numpy_function(self.features.gather, [indices], tf.float32, stateful=False)
@@ -201,7 +213,7 @@ class FileInput:
         self.shape = (size, size, 3)
         self.reader = reader
 
-    def look_up(self, indices):
+    def look_up(self, indices: tf.Tensor) -> tf.Tensor:
         """`(B, N)` indices -> `(B, N, size, size, 3)` float32 in [0, 255]."""
 
         def load(index):
@@ -214,7 +226,7 @@ class FileInput:
         return tf.reshape(images, tf.concat([tf.shape(indices), self.shape], axis=0))
 
 
-def step_key(seed, purpose, step):
+def step_key(seed: int, purpose: str, step: tf.Tensor) -> tf.Tensor:
     """The `(2,)` int64 key of a step's random numbers for one purpose."""
     # A salt for each purpose: one key for two draws would tie them together.
     salt = zlib.crc32(f"{seed}/{purpose}".encode()) & 0x7FFFFFFF

@@ -24,7 +24,9 @@ class _Units:
     sizes: np.ndarray  # (U,) images
 
 
-def make_splits(frame, *, test_fraction, validation_fraction, folds, seed):
+def make_splits(
+    frame: pd.DataFrame, *, test_fraction: float, validation_fraction: float, folds: int, seed: int
+) -> pd.DataFrame:
     """Splits a catalog into train, validation and test, once and over folds.
 
     Real images with a label are split by patient, used and not used patients apart (a patient with
@@ -70,7 +72,7 @@ def make_splits(frame, *, test_fraction, validation_fraction, folds, seed):
     groups = [*_patients(frame), _generated(frame)]
     _check_enough(groups, folds)
 
-    splits = {}
+    splits: dict[str, np.ndarray] = {}
     for group in groups:
         count = len(group.sizes)
         rng = np.random.default_rng([seed, group.stratum, 0])
@@ -94,7 +96,7 @@ def make_splits(frame, *, test_fraction, validation_fraction, folds, seed):
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
-def split_of(splits, split_id):
+def split_of(splits: pd.DataFrame, split_id: str) -> pd.Series:
     """The split of each path under one split_id: a Series path -> split."""
     chosen = splits[splits["split_id"] == split_id]
     if chosen.empty:

@@ -4,8 +4,11 @@ import csv
 import io
 import math
 import numbers
+import os
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +24,7 @@ _VALUE_HEADERS = ("prediction", "decision", "predicted")
 _TWO_COLUMN_HEADERS = (*_VALUE_HEADERS, "label", "class", "used", "value")
 
 
-def stem(name):
+def stem(name: str) -> str:
     """The last part of a path without the ending of an image file."""
     return _ENDING.sub("", _base(name))
 
@@ -34,7 +37,7 @@ def _base(name):
 RUN_FORMS = {"2023": stem, "2025": _base}
 
 
-def submission_lines(names, decisions, year):
+def submission_lines(names: Sequence[str], decisions: Sequence[Any], year: str) -> list[str]:
     """Lines of a run file of that year's task, without a header, in natural order.
 
     "2023": `real_unknown_0001,0`; "2025": `real_unknown_1.png,1`.
@@ -73,12 +76,14 @@ def submission_lines(names, decisions, year):
     return [f"{key},{lines[key]}" for key in sorted(sorted(lines), key=natural_key)]
 
 
-def write_submission(path, names, decisions, year):
+def write_submission(
+    path: pathlib.Path, names: Sequence[str], decisions: Sequence[Any], year: str
+) -> None:
     """Writes `submission_lines` to `path`, atomically."""
     write_text(path, "\n".join(submission_lines(names, decisions, year)) + "\n")
 
 
-def read_predictions(path):
+def read_predictions(path: str | os.PathLike) -> pd.DataFrame:
     """Reads a predictions.csv of ganfp or a run file of either year, with or without a header.
 
     Returns:
@@ -93,6 +98,7 @@ def read_predictions(path):
         width = len(rows.pop(0)[1])
     if not rows:
         raise UserError(f"{path}: expected {expected}; found a header and no rows.")
+    seen: dict[str, int]
     seen, records = {}, []
     for line, cells in rows:
         _check_width(path, line, cells, width)
@@ -105,7 +111,7 @@ def read_predictions(path):
     return pd.DataFrame(records, columns=["name", "decision", "score"])
 
 
-def read_truth(path):
+def read_truth(path: str | os.PathLike) -> pd.DataFrame:
     """Reads a CSV with the columns name, label (0 or 1) and optionally patient and group.
 
     A simulation's truth has the group "sibling" for unseen images of used patients.
@@ -125,6 +131,7 @@ def read_truth(path):
         raise UserError(f"{path}, line {rows[0][0]}: expected {expected}; found {rows[0][1]}.")
     if len(rows) == 1:
         raise UserError(f"{path}: expected rows after the header, found none.")
+    seen: dict[str, int]
     seen, records = {}, []
     for line, cells in rows[1:]:
         _check_width(path, line, cells, len(header))
@@ -143,7 +150,7 @@ def read_truth(path):
     return pd.DataFrame(records, columns=["name", "label", "patient", "group"])
 
 
-def join(predictions, truth):
+def join(predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """Puts predictions beside the truth, by file stem.
 
     Args:
@@ -155,7 +162,9 @@ def join(predictions, truth):
         score is the decision where the predictions have none.
     """
     frames = {"predictions": predictions, "truth": truth}
-    stems = {what: [stem(name) for name in frame["name"]] for what, frame in frames.items()}
+    stems: dict[str, Any] = {
+        what: [stem(name) for name in frame["name"]] for what, frame in frames.items()
+    }
     for what, keys in stems.items():
         if len(set(keys)) < len(keys):
             raise UserError(

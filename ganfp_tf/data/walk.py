@@ -2,9 +2,10 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 
-def walk(root):
+def walk(root: str | os.PathLike[str]) -> Iterator[tuple[pathlib.Path, list[str], list[str]]]:
     """Yields (folder relative to root, names of its folders, names of its files), sorted.
 
     Hidden folders and files, and what operating systems leave beside others, are passed over.

@@ -26,7 +26,7 @@ class Fixed(Unprepared):
     _scores: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
     uses_labels: bool = dataclasses.field(default=False, init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.fitted.uses_labels:
             raise ValueError(f"{self.fitted.name} uses labels: it must be fitted for every fold.")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ganfp_tf.data.split import make_splits
+from ganfp_tf.detectors.protocol import Detector, ImageStore
 from ganfp_tf.errors import UserError
 from ganfp_tf.statistics.calibration import choose_threshold
 from ganfp_tf.statistics.sample import check_scores
@@ -12,7 +13,9 @@ FOLDS = 5  # where --folds says nothing
 COLUMNS = ["split_id", "name", "patient", "label", "split", "score", "decision"]
 
 
-def cross_fitted_scores(detector, frame, store, *, folds, seed):
+def cross_fitted_scores(
+    detector: Detector, frame: pd.DataFrame, store: ImageStore, *, folds: int, seed: int
+) -> pd.DataFrame:
     """Scores the labelled images of a Catalog against the generated images of their own part.
 
     A part (the folders above the images) has a generator of its own: a detector is fitted and

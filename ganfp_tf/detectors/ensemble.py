@@ -31,7 +31,7 @@ class Weights:
     deviation: np.ndarray
 
     @classmethod
-    def fit(cls, rows, labels, strength):
+    def fit(cls, rows: np.ndarray, labels: np.ndarray, strength: float) -> "Weights":
         """Fits them to signals `rows` (n, signals), higher = used, and labels (n,) of 0 and 1."""
         mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
         model = LogisticRegression(
@@ -40,7 +40,7 @@ class Weights:
         common, own = model.coef_[0, 0], model.coef_[0, 1:]
         return cls(own + TOGETHER * common / len(own), mean, deviation)
 
-    def of(self, rows):
+    def of(self, rows: np.ndarray) -> np.ndarray:
         """The weighted sums (n,) of signals `rows` (n, signals)."""
         return ((rows - self.mean) / self.deviation) @ self.weights
 
@@ -71,7 +71,7 @@ class Stack:
     fitted: tuple | None = dataclasses.field(default=None, repr=False, compare=False)
     weights: Weights | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_label_free(self)
 
     def prepare(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:
@@ -133,7 +133,7 @@ class Mean(Unprepared):
     uses_labels: bool = dataclasses.field(default=False, init=False)
     scales: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_label_free(self)
 
     def fit(self, labelled: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Self:

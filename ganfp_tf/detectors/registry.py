@@ -27,7 +27,7 @@ from ganfp_tf.detectors.copies.space import CopySpace
 from ganfp_tf.detectors.ensemble import Mean, Stack
 from ganfp_tf.detectors.protocol import Detector
 from ganfp_tf.detectors.shadows.calibration import ShadowCalibrated
-from ganfp_tf.detectors.shadows.folders import open_shadows
+from ganfp_tf.detectors.shadows.folders import Shadow, open_shadows
 from ganfp_tf.detectors.spaces.base import PIXELS, GeneratedComponents, Pixels
 from ganfp_tf.detectors.spaces.encoder import EncoderStage
 from ganfp_tf.detectors.spaces.hashes import HashSpace
@@ -119,7 +119,7 @@ def _stack(name, title, signals, kind, shadow=False):
     return Entry(make, network=network, shadow=shadow, uses_labels=kind is Stack)
 
 
-def opened(settings):
+def opened(settings: Config) -> tuple[Shadow, ...]:
     """The shadow generators of --shadow, listed once however many detectors ask."""
     return _opened(tuple((name, getattr(settings, name)) for name in OF_SHADOWS))
 

@@ -16,7 +16,7 @@ class Scorers:
         supervision: --supervision of the run.
     """
 
-    def __init__(self, folder: pathlib.Path, supervision: str):
+    def __init__(self, folder: pathlib.Path, supervision: str) -> None:
         self.folder, self.supervision = folder, supervision
 
     def of(self, split_id: str) -> CopyScorer | networks.PairScorer:

@@ -75,7 +75,7 @@ class InSpace(Unprepared):
         return np.log(np.maximum(found, FLOOR))
 
 
-def check_generated(generated):
+def check_generated(generated: pd.DataFrame) -> None:
     """Raises UserError without a generated image."""
     if not len(generated):
         raise UserError(

@@ -1,6 +1,7 @@
 """Copies by a threshold that the real images set, in any space. No TensorFlow."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ class CopyThreshold(InSpace):
         return threshold, max(threshold - median, SPREAD)
 
 
-def unit_rows(vectors):
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """(n, d) -> float32 with mean 0 and length 1 in each row; a constant row becomes zeros."""
     rows = np.empty(vectors.shape, "float32")
     for start in range(0, len(vectors), ROWS):
@@ -94,7 +95,7 @@ def unit_rows(vectors):
     return rows
 
 
-def correlation_rows(left, right):
+def correlation_rows(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Products of unit vectors, a block of rows at a time, so that memory stays bounded.
 
     Yields:

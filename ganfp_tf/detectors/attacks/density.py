@@ -111,7 +111,7 @@ class DensityRatio(InSpace):
         return found
 
 
-def distance_to_nearest(left, right, k):
+def distance_to_nearest(left: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
     """d_k: the mean of each row's k smallest distances to `right`, at least FLOOR: (n,) float64."""
     near = np.empty(len(left))
     for part, block in distance_rows(left, right):
@@ -119,7 +119,7 @@ def distance_to_nearest(left, right, k):
     return np.maximum(near, FLOOR)
 
 
-def log_density(block, bandwidth):
+def log_density(block: np.ndarray, bandwidth: float) -> np.ndarray:
     """Log of the mean Gaussian kernel of each row's finite distances, -inf where it has none.
 
     With distances as root mean squares over d components, the bandwidth is one as well: a standard
@@ -137,7 +137,7 @@ def log_density(block, bandwidth):
     return np.where(count > 0, total - np.log(np.maximum(count, 1)), -np.inf)
 
 
-def check_others(detector, images, found):
+def check_others(detector: str, images: pd.Series, found: np.ndarray) -> None:
     """Raises UserError where a score is infinite: no real image of another patient was there.
 
     Args:

@@ -76,7 +76,7 @@ class KeypointMatches(Unprepared):
         key = (self.name, self.keypoints, self.enlarge, self.threshold)
         return per_image(frame, store, key, self.describe)
 
-    def describe(self, images):
+    def describe(self, images: np.ndarray) -> np.ndarray:
         """Keypoints and descriptors of each image.
 
         Args:

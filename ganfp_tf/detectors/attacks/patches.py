@@ -7,6 +7,7 @@ count alike. In lung crops and phantoms, what a GAN repeats stays where it was.
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,7 @@ class Patches:
     scales: np.ndarray
 
     @classmethod
-    def fit(cls, real, groups, side):
+    def fit(cls, real: np.ndarray, groups: np.ndarray, side: int) -> "Patches":
         """Finds the scales.
 
         Args:
@@ -160,7 +161,9 @@ class Patches:
             medians[number] = np.median(block[compared])
         return cls(places, np.maximum(medians, max(0.5 * medians.mean(), FLOOR)))
 
-    def distance_rows(self, left, right):
+    def distance_rows(
+        self, left: np.ndarray, right: np.ndarray
+    ) -> Iterator[tuple[slice, np.ndarray]]:
         """As `spaces.distance_rows`: (slice of `left`, (rows, len(right)) float64) at a time."""
         for start in range(0, len(left), ROWS):
             part = slice(start, start + ROWS)
@@ -171,7 +174,7 @@ class Patches:
             yield part, total / len(self.places)
 
 
-def places_of(pixels, side):
+def places_of(pixels: int, side: int) -> list[np.ndarray]:
     """The pixels of each side x side patch of a square image: list of (pixels,) int."""
     width = math.isqrt(pixels)
     row, column = np.divmod(np.arange(pixels), width)

@@ -107,7 +107,7 @@ def _to_others(real, pool):
         yield part, block
 
 
-def responsibilities(block, h):
+def responsibilities(block: np.ndarray, h: float) -> np.ndarray:
     """What each column gets where every row spreads 1 over the columns: (columns,) float64.
 
     Args:

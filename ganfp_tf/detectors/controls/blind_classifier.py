@@ -87,7 +87,7 @@ class _Model:
     scale: np.ndarray
     weights: LogisticRegression
 
-    def log_odds(self, rows):
+    def log_odds(self, rows: np.ndarray) -> np.ndarray:
         return self.weights.decision_function(
             (_features(rows, self.components) - self.mean) * self.scale
         )
@@ -98,7 +98,7 @@ def _features(rows, components):
     return np.column_stack([components.transform(rows), appearance(rows)])
 
 
-def appearance(rows):
+def appearance(rows: np.ndarray) -> np.ndarray:
     """What a picture looks like as a whole.
 
     Args:

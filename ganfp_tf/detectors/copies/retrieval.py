@@ -1,16 +1,23 @@
 """From pairs to an image: candidates by embedding, logits by comparator, the mean of the best."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ganfp_tf.neighbours.distances import distance_rows
 from ganfp_tf.neighbours.nearest import FLOOR, mean_of_nearest
 from ganfp_tf.siamese.pair_logits import pair_logits
 
+if TYPE_CHECKING:
+    from ganfp_tf.siamese.networks import SiameseNetworks
+
 BEST = 5  # an image's score is the mean of so many highest logits
 LIMIT = 2**30  # bytes of images that are prepared for the comparison
 
 
-def nearest(left, right, count, hidden=None):
+def nearest(
+    left: np.ndarray, right: np.ndarray, count: int, hidden: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Who is nearest to whom.
 
     Args:
@@ -33,7 +40,13 @@ def nearest(left, right, count, hidden=None):
     return near, np.maximum(means, FLOOR)
 
 
-def logits(networks, tokens, others, near, limit=LIMIT):
+def logits(
+    networks: "SiameseNetworks",
+    tokens: np.ndarray,
+    others: np.ndarray,
+    near: np.ndarray,
+    limit: int = LIMIT,
+) -> np.ndarray:
     """Logits of each row with its nearest, -inf where there is none: (n, K) float32.
 
     Args:
@@ -51,7 +64,7 @@ def logits(networks, tokens, others, near, limit=LIMIT):
     return logits
 
 
-def top(logits, count=BEST):
+def top(logits: np.ndarray, count: int = BEST) -> np.ndarray:
     """Mean of the highest finite logits of each row: (n,) float64."""
     best = np.sort(logits.astype("float64"), axis=1)[:, ::-1][:, :count]
     finite = np.isfinite(best)

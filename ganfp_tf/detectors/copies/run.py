@@ -6,6 +6,8 @@ threshold and the probability.
 """
 
 import dataclasses
+import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,18 @@ from ganfp_tf.neighbours.groups import Pool
 from ganfp_tf.siamese import copy_training
 from ganfp_tf.siamese import networks as siamese
 
+if TYPE_CHECKING:
+    import keras
+
+    from ganfp_tf.siamese.encoded_images import EncodedImages
+
 SAMPLE = 256  # generated images that say how near the nearest usually is
 STRENGTH = 0.03  # of the four weights, as in `Stack`
 
 
-def fit(backbone, images, folder):
+def fit(
+    backbone: "keras.Model", images: "EncodedImages", folder: pathlib.Path
+) -> tuple[siamese.SiameseNetworks, pd.DataFrame]:
     """Teaches a network on all images of `images`, or goes on where it was interrupted.
 
     Returns:
@@ -57,7 +66,7 @@ def fit(backbone, images, folder):
     return networks, history
 
 
-def gray(images, rows):
+def gray(images: "EncodedImages", rows: np.ndarray) -> np.ndarray:
     """Gray images of rows of `EncodedImages`, `(len(rows), S, S)` float32 in [0, 1]."""
     batches = images.images(np.asarray(rows)).batch(images.settings.embed_batch)
     return np.concatenate([batch.numpy().mean(axis=-1) / 255.0 for batch in batches])
@@ -76,19 +85,19 @@ class Reference:
     frame: pd.DataFrame
 
     @classmethod
-    def of(cls, network, images, rows):
+    def of(cls, network: "Network", images: "EncodedImages", rows: np.ndarray) -> "Reference":
         """The real images `rows` of `EncodedImages`."""
         frame = images.frame.iloc[rows][["path", "digest", "patient"]].reset_index(drop=True)
         return cls(network.tokens(images, rows), frame)
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes reference.npz and reference.csv; they are features of patients."""
         with files.atomic_path(folder / "reference.npz") as temporary:
             np.savez(temporary, tokens=self.tokens)
         files.write_csv(folder / "reference.csv", self.frame)
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: pathlib.Path) -> "Reference":
         """Reads what `save` wrote."""
         with np.load(folder / "reference.npz") as stored:
             tokens = stored["tokens"]
@@ -103,11 +112,11 @@ class Network:
         networks: what encodes and compares.
     """
 
-    def __init__(self, networks):
+    def __init__(self, networks: siamese.SiameseNetworks) -> None:
         self.networks = networks
         self._tokens = DigestCache()
 
-    def tokens(self, images, rows):
+    def tokens(self, images: "EncodedImages", rows: np.ndarray) -> np.ndarray:
         """Tokens of rows of `EncodedImages`: (len(rows), T, D) float32."""
         digests = images.frame["digest"].to_numpy()[rows]
         frame = pd.DataFrame({"row": rows, "digest": digests})
@@ -115,7 +124,9 @@ class Network:
             frame, lambda new: images.tokens(self.networks, new["row"].to_numpy())
         )
 
-    def signals(self, images, real, generated, reference):
+    def signals(
+        self, images: "EncodedImages", real: np.ndarray, generated: np.ndarray, reference: Reference
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the network has to say of real images, each higher = used.
 
         With d_5 the mean of the five smallest distances in the embedding, and s the mean of the
@@ -184,7 +195,9 @@ class CopyScorer:
     decision: siamese.Decision
 
     @classmethod
-    def fit(cls, network, images, known, generated):
+    def fit(
+        cls, network: Network, images: "EncodedImages", known: np.ndarray, generated: np.ndarray
+    ) -> "CopyScorer":
         """Takes reference, weights, threshold and probability from the labelled rows `known`."""
         reference = Reference.of(network, images, known)
         rows = network.signals(images, known, generated, reference)[0]
@@ -193,16 +206,18 @@ class CopyScorer:
         decision = siamese.decision_from(labels, weights.of(rows))
         return cls(network, reference, weights, decision)
 
-    def partners_of(self, images, split_generated):
+    def partners_of(self, images: "EncodedImages", split_generated: np.ndarray) -> np.ndarray:
         """All generated rows: no label was looked at, so there is nothing to keep apart."""
         return np.flatnonzero((images.frame["role"] == "generated").to_numpy())
 
-    def score(self, images, real, generated, *, seed):
+    def score(
+        self, images: "EncodedImages", real: np.ndarray, generated: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `networks.PairScorer.score`."""
         rows, logits, partner_rows = self.network.signals(images, real, generated, self.reference)
         return self.weights.of(rows), logits, partner_rows
 
-    def save(self, folder):
+    def save(self, folder: pathlib.Path) -> None:
         """Writes all but the network; reference.npz holds features of patients."""
         self.reference.save(folder)
         weights = {key: value.tolist() for key, value in dataclasses.asdict(self.weights).items()}
@@ -210,7 +225,7 @@ class CopyScorer:
         files.write_json(folder / "decision.json", dataclasses.asdict(self.decision))
 
     @classmethod
-    def load(cls, network, folder):
+    def load(cls, network: Network, folder: pathlib.Path) -> "CopyScorer":
         """Reads what `save` wrote.
 
         Raises:

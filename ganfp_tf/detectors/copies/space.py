@@ -36,7 +36,9 @@ class CopySpace:
     name: str = dataclasses.field(default="copies", init=False)
     title: str = dataclasses.field(default="the embedding that knows copies", init=False)
 
-    def learn(self, real, generated, store):
+    def learn(
+        self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> "TrainedCopySpace":
         """Trains the network on images of both domains, or finds it where it was trained before.
 
         Returns:
@@ -132,7 +134,7 @@ class TrainedCopySpace:
 
         return Vectors(centred("real", real), centred("generated", generated))
 
-    def tokens(self, frame, store):
+    def tokens(self, frame: pd.DataFrame, store: ImageStore) -> np.ndarray:
         """(len(frame), T, D) float32; each content passes the network once."""
         from ganfp_tf.siamese import copy_training
 

@@ -7,6 +7,7 @@ place of shadow models. No TensorFlow.
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -60,7 +61,7 @@ class ShadowCalibrated(Unprepared):
     levels: tuple[float, ...] = dataclasses.field(default=(), repr=False, compare=False)
     gap: float = dataclasses.field(default=0.0, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.base.uses_labels:
             raise ValueError(
                 f"shadows calibrate detectors that use no labels. Received: {self.base.name}"
@@ -110,7 +111,9 @@ class ShadowCalibrated(Unprepared):
         signals = self.signals(candidates, generated, store)
         return (signals["score"] - signals["mid"]).to_numpy()
 
-    def signals(self, candidates, generated, store):
+    def signals(
+        self, candidates: pd.DataFrame, generated: pd.DataFrame, store: ImageStore
+    ) -> pd.DataFrame:
         """What the score is made of, for a stack of detectors.
 
         Returns:
@@ -182,7 +185,14 @@ class ShadowCalibrated(Unprepared):
                 )
 
 
-def shadow_signals(base, shadows, labelled, candidates, generated, store):
+def shadow_signals(
+    base: Detector,
+    shadows: Sequence[Shadow],
+    labelled: pd.DataFrame,
+    candidates: pd.DataFrame,
+    generated: pd.DataFrame,
+    store: ImageStore,
+) -> pd.DataFrame:
     """`ShadowCalibrated.signals` of `candidates`, with fit() on `labelled`, labels hidden."""
     fitted = ShadowCalibrated(base, tuple(shadows)).fit(labelled, generated, store)
     return fitted.signals(candidates, generated, store)

@@ -52,7 +52,7 @@ class LearnedSpace(Space, Protocol):
     Scored against other generated images, a shadow's for example, it stays what it is.
     """
 
-    def learn(self, real: pd.DataFrame, generated: pd.DataFrame, store) -> Space:
+    def learn(self, real: pd.DataFrame, generated: pd.DataFrame, store: ImageStore) -> Space:
         """Returns the space that has learned from these images; arguments as of fit()."""
         ...
 

@@ -1,16 +1,24 @@
 """What spaces of hand-made features share. No TensorFlow."""
 
+from collections.abc import Callable, Hashable
+
 import numpy as np
 import pandas as pd
 
 from ganfp_tf.data.cache import DigestCache
+from ganfp_tf.detectors.protocol import ImageStore
 from ganfp_tf.detectors.spaces.base import Vectors
 from ganfp_tf.errors import UserError
 
 BLOCK = 256  # images whose features are computed at once, so that memory stays bounded
 
 
-def per_image(frame, store, key, compute):
+def per_image(
+    frame: pd.DataFrame,
+    store: ImageStore,
+    key: Hashable,
+    compute: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     """Features of the images of `frame`, each content computed once for a store and key.
 
     Args:
@@ -27,13 +35,15 @@ def per_image(frame, store, key, compute):
     return known.get(frame, lambda part: compute(squares(store.pixels(part))), block=BLOCK)
 
 
-def squares(rows):
+def squares(rows: np.ndarray) -> np.ndarray:
     """(n, side * side) pixels -> (n, side, side), a view."""
     side = round(rows.shape[1] ** 0.5)
     return rows.reshape(len(rows), side, side)
 
 
-def per_content(candidates, score):
+def per_content(
+    candidates: pd.DataFrame, score: Callable[[pd.DataFrame], np.ndarray]
+) -> np.ndarray:
     """Scores each content once, in the order of the digests.
 
     So sums round the same way however the files were listed, and equal files score equally.
@@ -50,7 +60,12 @@ def per_content(candidates, score):
     return found.reindex(candidates["digest"]).to_numpy()
 
 
-def standardised(features, real, generated, space):
+def standardised(
+    features: Callable[[pd.DataFrame], np.ndarray],
+    real: pd.DataFrame,
+    generated: pd.DataFrame,
+    space: str,
+) -> Vectors:
     """Vectors whose numbers have mean 0 and deviation 1 in each domain.
 
     A generator's own look moves and stretches features of all its images alike; standardised apart,

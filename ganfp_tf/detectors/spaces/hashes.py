@@ -45,7 +45,7 @@ class HashSpace:
 
         return Vectors(vectors, vectors)
 
-    def hashes(self, images):
+    def hashes(self, images: np.ndarray) -> np.ndarray:
         """(n, side, side) gray values -> (n, bits * bits) float32 of zeros and ones."""
         side = 4 * self.bits
         small = np.empty((len(images), side, side))

@@ -47,7 +47,7 @@ class FrequencySpace:
 
         return standardised(features, real, generated, self.name)
 
-    def features(self, images):
+    def features(self, images: np.ndarray) -> np.ndarray:
         """(n, side, side) gray values -> (n, side // 2 + wedges) float32, not standardised.
 
         First the rings of radius 1 to side // 2 periods an image, then the wedges from 0 to 180
@@ -102,7 +102,7 @@ class NoiseResidualSpace:
         return Vectors(centred(real), centred(generated))
 
 
-def residuals(pixels, size):
+def residuals(pixels: np.ndarray, size: int) -> np.ndarray:
     """(n, side * side) gray values -> what a median filter of `size` takes away, same shape."""
     side = round(pixels.shape[1] ** 0.5)
     images = pixels.reshape(len(pixels), side, side)
@@ -110,7 +110,7 @@ def residuals(pixels, size):
     return (images - smooth).reshape(len(pixels), -1)
 
 
-def mean_residual(frame, store, size):
+def mean_residual(frame: pd.DataFrame, store: ImageStore, size: int) -> np.ndarray:
     """Mean residual of the images of `frame`: (side * side,) float64, whatever their order."""
 
     def mean():
@@ -119,7 +119,7 @@ def mean_residual(frame, store, size):
     return store.keep(("mean residual", size, contents(frame)), mean)
 
 
-def unit_rows(rows):
+def unit_rows(rows: np.ndarray) -> np.ndarray:
     """Rows divided by their length; rows of zeros stay zeros."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)

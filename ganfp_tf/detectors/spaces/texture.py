@@ -46,7 +46,7 @@ class TextureSpace:
 
         return standardised(features, real, generated, self.name)
 
-    def features(self, images):
+    def features(self, images: np.ndarray) -> np.ndarray:
         """(n, side, side) gray values in [0, 1] -> (n, d) float32, not standardised.
 
         d is 6 len(offsets) 4 + grid^2 sum over radii of (8 r + 2).
@@ -76,6 +76,6 @@ class TextureSpace:
         return (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).ravel()
 
 
-def quantised(images, levels):
+def quantised(images: np.ndarray, levels: int) -> np.ndarray:
     """Gray values in [0, 1] -> uint8 levels of equal width, 0 to levels - 1."""
     return np.clip(images * levels, 0, levels - 1).astype("uint8")
