@@ -14,7 +14,7 @@ from ganfp_tf.reports.comparison import page as comparison
 from ganfp_tf.reports.comparison.rows import CROSSED, Row, as_frame
 from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, run_folder
-from ganfp_tf.runs.systems import full_system, plan
+from ganfp_tf.runs.systems import System, full_system, plan
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.sample import Resampling, Sample
