@@ -141,7 +141,7 @@ def write(
     planned: list[dict[str, Any]],
     folder: pathlib.Path,
     confidence: float,
-) -> Sequence[str]:
+) -> tuple[str, ...]:
     """Writes the benchmark's files; returns what the page says in words."""
     frame = pd.DataFrame(rows)
     parts = report.sections(frame, confidence=confidence, planned=planned)

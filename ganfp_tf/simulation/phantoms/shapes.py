@@ -13,8 +13,8 @@ def ellipsoid(
     x: np.ndarray,
     y: np.ndarray,
     z: float | np.ndarray,
-    centre: Sequence[float] | np.ndarray,
-    radii: Sequence[float] | np.ndarray,
+    centre: Sequence[float | np.ndarray] | np.ndarray,
+    radii: Sequence[float | np.ndarray] | np.ndarray,
     turn: float = 0.0,
 ) -> np.ndarray:
     """About the distance to an ellipsoid turned by `turn` radians in the axial plane.
