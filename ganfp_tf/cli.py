@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -37,7 +38,7 @@ HELP = {"-h", *(dash + name for dash in ("-", "--") for name in ("help", "helpfu
 NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Runs the command line `argv` (with the program's name first); returns the exit code.
 
     0 where it ended well, 2 for a mistake of the user's, 130 where it was interrupted; an audit
@@ -85,7 +86,7 @@ def main(argv):
     return code
 
 
-def steps(config):
+def steps(config: Config) -> tuple[str, ...]:
     """The modes that a command runs, one after the other."""
     if config.grid:
         return ("benchmark",)
@@ -94,12 +95,12 @@ def steps(config):
     return STEPS[config.mode]
 
 
-def entry():
+def entry() -> None:
     """The console script `ganfp`."""
     sys.exit(main(sys.argv))
 
 
-def parse(argv):
+def parse(argv: Sequence[str]) -> Config:
     """Makes the Config of a command line.
 
     Settings come from the defaults, then from --config_json or, where a mode asks a trained model,
@@ -145,7 +146,7 @@ def parse(argv):
     return config
 
 
-def check(config):
+def check(config: Config) -> None:
     """Raises `UserError` where the settings do not fit together, before anything slow is done."""
     check_rules(config)
     config.check_shadows()

@@ -5,7 +5,7 @@ import sys
 from tqdm import tqdm
 
 
-def bar(total, title, unit, show=True):
+def bar(total: int, title: str, unit: str, show: bool = True) -> tqdm:
     """A tqdm bar on stderr with rate and time left."""
     interval = 0.2 if sys.stderr.isatty() else 15.0
     return tqdm(

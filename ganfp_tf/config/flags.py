@@ -1,6 +1,7 @@
 """absl flags made from the fields of Config, and the text of --help."""
 
 import dataclasses
+from typing import Any
 
 from absl import flags
 
@@ -12,7 +13,7 @@ from ganfp_tf.config.scale import ScaleSettings
 from ganfp_tf.config.simulation import VictimSettings
 
 
-def define_flags(flag_values):
+def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines one absl flag for each field of Config, and --config_json."""
     for field in dataclasses.fields(Config):
         define = {
@@ -30,7 +31,7 @@ def define_flags(flag_values):
     )
 
 
-def explicit_settings(flag_values):
+def explicit_settings(flag_values: flags.FlagValues) -> dict[str, Any]:
     """The settings that the command line (or its flagfile) names, as a dict."""
     return {
         field.name: flag_values[field.name].value
@@ -39,7 +40,7 @@ def explicit_settings(flag_values):
     }
 
 
-def help_text():
+def help_text() -> str:
     """The text of --help, grouped as in Config."""
     lines = [
         "ganfp: were these real images used to train the generator of those images?",

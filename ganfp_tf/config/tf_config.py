@@ -4,7 +4,9 @@ import dataclasses
 import json
 import os
 import re
+from collections.abc import Mapping
 
+from ganfp_tf.config.config import Config
 from ganfp_tf.errors import UserError
 
 VARIABLE = "TF_CONFIG"
@@ -29,7 +31,7 @@ class Cluster:
     index: int
 
     @property
-    def others(self):
+    def others(self) -> list[tuple[int, tuple[str, int]]]:
         """`(number, (host, port))` of every worker but this one."""
         ends = [address.rpartition(":") for address in self.addresses]
         return [
@@ -39,7 +41,7 @@ class Cluster:
         ]
 
 
-def read(environment=os.environ):
+def read(environment: Mapping[str, str] = os.environ) -> Cluster:
     """The `Cluster` of the environment.
 
     Raises:
@@ -80,7 +82,7 @@ def read(environment=os.environ):
     return Cluster(tuple(addresses), index)
 
 
-def check(config):
+def check(config: Config) -> None:
     """Raises `UserError` where --distribute=multiworker cannot start; needs no TensorFlow."""
     if config.distribute != "multiworker" or config.mode in RECORDED:
         return
@@ -101,7 +103,7 @@ def check_blocks(distribute: str, blocks: int, count: int, what: str) -> None:
         )
 
 
-def leads(config):
+def leads(config: Config) -> bool:
     """False for a worker other than the chief: it writes nothing and does nothing but train."""
     if config.distribute != "multiworker" or config.mode != "train":
         return True

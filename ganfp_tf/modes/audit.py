@@ -8,7 +8,11 @@ import pandas as pd
 
 from ganfp_tf import files
 from ganfp_tf.audit import assembly, controls, description, measure
-from ganfp_tf.audit.case import open_case
+from ganfp_tf.audit.case import Case, open_case
+from ganfp_tf.audit.control import Control
+from ganfp_tf.audit.result import AuditResult
+from ganfp_tf.audit.riskiest import Entry
+from ganfp_tf.config import Config
 from ganfp_tf.data.pixels import contents
 from ganfp_tf.reports.audit import card, method, page, pictures
 from ganfp_tf.reports.render import canvas
@@ -18,7 +22,7 @@ from ganfp_tf.timing import peak_bytes
 CONTROL_SETTINGS = ("bootstrap", "permutations", "confidence")
 
 
-def run(config):
+def run(config: Config) -> int:
     """Audits and writes the report; returns the exit code that the gates ask for."""
     started = time.monotonic()
     folder = run_folder.folder_of(config)
@@ -50,7 +54,9 @@ def run(config):
     return result.gate.exit_code
 
 
-def assemble(case, measured, answers):
+def assemble(
+    case: Case, measured: list[measure.Measured], answers: list[Control]
+) -> tuple[AuditResult, pd.DataFrame, list[Entry]]:
     """`assembly.assemble` with the report's sentences on method and limits."""
     return assembly.assemble(
         case,
@@ -62,7 +68,13 @@ def assemble(case, measured, answers):
     )
 
 
-def write(case, result, measured, images, entries):
+def write(
+    case: Case,
+    result: AuditResult,
+    measured: list[measure.Measured],
+    images: pd.DataFrame,
+    entries: list[Entry],
+) -> None:
     """Writes the report and its parts into the run folder."""
     folder, audit = case.folder, result.to_dict()
     columns = {each.name: each.scores["score"].to_numpy() for each in measured}

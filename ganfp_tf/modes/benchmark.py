@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +48,7 @@ OF_DETECTORS = (
 RESOLVES_1_PERCENT = 100
 
 
-def run(config):
+def run(config: Config) -> None:
     """Measures what is not measured yet, then writes benchmark.csv, .md and .html."""
     names = registry.parse_detectors(config.detectors, config.shadow)
     catalog = None if config.grid else open_catalog(config.data, config, "train")
@@ -63,7 +65,9 @@ def run(config):
     print("", *words, f"written: {folder}/benchmark.html, .md and .csv", sep="\n")
 
 
-def measure(data, place, names, config, title):
+def measure(
+    data: pathlib.Path, place: pathlib.Path, names: Sequence[str], config: Config, title: str
+) -> list[dict[str, Any]]:
     """Runs detectors on a data set and, where there is one, on its unrelated control.
 
     Args:
@@ -132,7 +136,12 @@ class _Images:
         return open_catalog(self.settings.data, self.settings, "train", self.store.add).frame
 
 
-def write(rows, planned, folder, confidence):
+def write(
+    rows: list[dict[str, Any]],
+    planned: list[dict[str, Any]],
+    folder: pathlib.Path,
+    confidence: float,
+) -> tuple[str, ...]:
     """Writes the benchmark's files; returns what the page says in words."""
     frame = pd.DataFrame(rows)
     parts = report.sections(frame, confidence=confidence, planned=planned)

@@ -2,15 +2,19 @@
 
 import dataclasses
 import json
+import pathlib
+
+import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.errors import UserError
 from ganfp_tf.reports.comparison import page as comparison
 from ganfp_tf.reports.comparison.rows import CROSSED, Row, as_frame
 from ganfp_tf.reports.render import canvas, page, tables
 from ganfp_tf.runs import child_process, run_folder
-from ganfp_tf.runs.systems import full_system, plan
+from ganfp_tf.runs.systems import System, full_system, plan
 from ganfp_tf.statistics.evaluation import evaluate_frame
 from ganfp_tf.statistics.paired import paired_bootstrap
 from ganfp_tf.statistics.sample import Resampling, Sample
@@ -18,7 +22,7 @@ from ganfp_tf.statistics.sample import Resampling, Sample
 TITLE = "Systems compared"
 
 
-def run(config):
+def run(config: Config) -> None:
     """Trains and evaluates what is not done yet, then writes comparison.csv, .md and .html."""
     systems = plan(config)
     catalog = open_catalog(config.data, config, "train")
@@ -36,7 +40,7 @@ def run(config):
     write(rows, folder, _describe(catalog, config.data, config.image_size), config)
 
 
-def run_system(system, folder, title):
+def run_system(system: System, folder: pathlib.Path, title: str) -> None:
     """Runs one system in a process of its own, unless it is done already.
 
     Raises:
@@ -48,7 +52,7 @@ def run_system(system, folder, title):
     print(f"{title}: {told}{_summary(read_row(system, folder))}", flush=True)
 
 
-def read_row(system, folder):
+def read_row(system: System, folder: pathlib.Path) -> Row:
     """What a finished system was measured to be, as a `Row`."""
     place = folder / "systems" / system.folder
     evaluation = files.read_json(place / "evaluation.json")
@@ -81,7 +85,7 @@ def read_row(system, folder):
     )
 
 
-def read_scores(system, folder):
+def read_scores(system: System, folder: pathlib.Path) -> pd.DataFrame:
     """`runs.read_scores` of a system."""
     return run_folder.read_scores(folder / "systems" / system.folder)
 
@@ -131,7 +135,7 @@ def _add_differences(rows, scores, resampling):
         rows[number] = dataclasses.replace(row, reference=reference.title, difference=difference)
 
 
-def write(rows, folder, data, config):
+def write(rows: list[Row], folder: pathlib.Path, data: str, config: Config) -> None:
     """Writes the comparison's files and prints its table."""
     parts = comparison.sections(rows, data=data, folds=config.folds, confidence=config.confidence)
     for section in parts:

@@ -1,11 +1,15 @@
 """--mode=evaluate: what a trained detector is worth, or what a run file is worth."""
 
 import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import submission
 from ganfp_tf.data.split import split_of
@@ -14,7 +18,8 @@ from ganfp_tf.reports import evaluation_figures
 from ganfp_tf.reports.copy_curves import copy_curves
 from ganfp_tf.reports.render import canvas, plots, tables
 from ganfp_tf.runs import run_folder
-from ganfp_tf.siamese.encoded_images import reopen_images
+from ganfp_tf.siamese.candidates import Recall
+from ganfp_tf.siamese.encoded_images import EncodedImages, reopen_images
 from ganfp_tf.simulation.membership import SIBLING
 from ganfp_tf.statistics.evaluation import can_show, evaluate_frame
 from ganfp_tf.statistics.sample import Resampling
@@ -26,7 +31,7 @@ SEEN = (
 )
 
 
-def run(config):
+def run(config: Config) -> None:
     """Evaluates the run in --run_dir on its test images, or --predictions against --truth."""
     if config.predictions:
         score_predictions(config)
@@ -54,7 +59,9 @@ def run(config):
     report(scores, pairs, weights, folder, config, material.searches)
 
 
-def score_split(scorer, material, split, seed):
+def score_split(
+    scorer: Any, material: EncodedImages, split: pd.Series, seed: int
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Scores the real images of one split, each against generated images of its own part.
 
     Args:
@@ -88,7 +95,14 @@ def score_split(scorer, material, split, seed):
     return pd.concat(parts, ignore_index=True), test_logits
 
 
-def report(scores, pairs, weights, folder, config, searches=()):
+def report(
+    scores: pd.DataFrame,
+    pairs: np.ndarray,
+    weights: dict[str, Any],
+    folder: pathlib.Path,
+    config: Config,
+    searches: Sequence[Recall] = (),
+) -> None:
     """Writes evaluation.json and figures/, prints the table and what it can show.
 
     Args:
@@ -165,7 +179,7 @@ def report(scores, pairs, weights, folder, config, searches=()):
     )
 
 
-def score_predictions(config):
+def score_predictions(config: Config) -> None:
     """Scores --predictions (a run file or predictions.csv) against --truth."""
     joined = submission.join(
         submission.read_predictions(config.predictions), submission.read_truth(config.truth)

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data.images import ImageReader
 from ganfp_tf.export import images as edge_images
@@ -17,7 +18,7 @@ from ganfp_tf.siamese import networks
 from ganfp_tf.statistics.sample import Resampling
 
 
-def run(config):
+def run(config: Config) -> None:
     """Writes saved_model/ or lite/ of the run's main detector, as --export_format says."""
     folder = run_folder.folder_of(config)
     if config.export_format != "savedmodel":

@@ -1,20 +1,26 @@
 """--mode=predict: unknown real images in, predictions.csv and run files out."""
 
 import logging
+import pathlib
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data import submission
-from ganfp_tf.data.catalog import open_catalog
+from ganfp_tf.data.catalog import Catalog, open_catalog
 from ganfp_tf.detectors import trained
 from ganfp_tf.errors import UserError
 from ganfp_tf.runs import run_folder
 from ganfp_tf.siamese.encoded_images import checked_backbone, open_images
+from ganfp_tf.siamese.networks import Decision
 
 
-def run(config):
+def run(config: Config) -> None:
     """Scores the unknown images of --data with the detector in --run_dir."""
     beam = open_beam(config) if config.beam else None
     folder = run_folder.folder_of(config)
@@ -30,7 +36,7 @@ def run(config):
     finish(config.submission, folder, catalog, score, best, decision)
 
 
-def open_beam(config):
+def open_beam(config: Config) -> tuple[ModuleType, Any]:
     """The module of the pipeline and the runner, before anything slow is done.
 
     Raises:
@@ -51,7 +57,9 @@ def open_beam(config):
     return pipeline, runner.open_runner(config.runner, config.runner_options)
 
 
-def score_here(config, folder, frame):
+def score_here(
+    config: Config, folder: pathlib.Path, frame: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, Decision]:
     """Scores the real images of a Catalog's `frame` in this process.
 
     Returns:
@@ -68,7 +76,14 @@ def score_here(config, folder, frame):
     return score, partner_rows[np.arange(len(real)), logits.argmax(axis=1)], scorer.decision
 
 
-def finish(submission_year, folder, catalog, score, best, decision):
+def finish(
+    submission_year: str,
+    folder: pathlib.Path,
+    catalog: Catalog,
+    score: np.ndarray,
+    best: np.ndarray,
+    decision: Decision,
+) -> None:
     """Writes and prints the answers.
 
     Args:

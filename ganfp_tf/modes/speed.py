@@ -5,6 +5,7 @@ import json
 import tempfile
 
 from ganfp_tf import files, progress
+from ganfp_tf.config import Config
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.models.runtime import prepare_runtime
 from ganfp_tf.reports import speed as report
@@ -18,7 +19,7 @@ from ganfp_tf.timing import peak_bytes
 EXTENT = Extent()
 
 
-def run(config):
+def run(config: Config) -> None:
     """Measures anew at each call; writes speed.json, .csv, .md and figures/speed.png.
 
     Args:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from ganfp_tf import files
+from ganfp_tf.config import Config
 from ganfp_tf.config.siamese import SiameseSettings
 from ganfp_tf.data.catalog import open_catalog
 from ganfp_tf.data.split import make_splits, split_of
@@ -23,7 +24,7 @@ from ganfp_tf.siamese.encoded_images import check_weights, make_backbone, open_i
 from ganfp_tf.timing import Clock
 
 
-def run(config, clock=None):
+def run(config: Config, clock: Clock | None = None) -> None:
     """Trains on the main split and on every fold; what is done already is not done again.
 
     Args:

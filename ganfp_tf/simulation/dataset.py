@@ -9,6 +9,7 @@ Names are numbers in an order that is drawn, so that a name tells nothing.
 
 import hashlib
 import pathlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ FOLDERS = {MEMBER: "real_used", NON_MEMBER: "real_not_used"}
 MANIFEST = ["path", "role", "label", "patient"]
 
 
-def place_real(frame, seed):
+def place_real(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Gives each real image its place: adds `target`, relative to the data set, "" for unrelated.
 
     Args:
@@ -41,7 +42,7 @@ def place_real(frame, seed):
     return frame.assign(target=targets)
 
 
-def write_images(folder, targets, images):
+def write_images(folder: pathlib.Path, targets: Iterable[str], images: np.ndarray) -> None:
     """Writes `(N, size, size)` uint8 as gray PNG; files that hold the same already are left."""
     for target, image in zip(targets, images, strict=True):
         path = folder / target
@@ -51,7 +52,7 @@ def write_images(folder, targets, images):
             Image.fromarray(image).save(temporary, format="PNG", optimize=True)
 
 
-def generated_targets(count, tested):
+def generated_targets(count: int, tested: int) -> list[str]:
     """Places of generated images: the last `tested` are those of the test part."""
     numbers = np.arange(1, count + 1)
     training, test = numbers[: count - tested], numbers[:tested]
@@ -60,7 +61,9 @@ def generated_targets(count, tested):
     ]
 
 
-def write_tables(folder, real, generated, planted):
+def write_tables(
+    folder: pathlib.Path, real: pd.DataFrame, generated: Sequence[str], planted: pd.DataFrame
+) -> None:
     """Writes manifest.csv, truth.csv, and planted.csv where copies were planted.
 
     Args:
@@ -97,7 +100,7 @@ def write_tables(folder, real, generated, planted):
     files.write_csv(folder / "manifest.csv", table)
 
 
-def write_unrelated(folder, real, count):
+def write_unrelated(folder: pathlib.Path, real: pd.DataFrame, count: int) -> None:
     """unrelated/manifest.csv: the labelled real images beside generated ones of other patients."""
     known = real[(real.part == TRAINING) & (real.group != UNRELATED)]
     known = known.sort_values("target", key=natural)
@@ -116,12 +119,12 @@ def write_unrelated(folder, real, count):
     files.write_csv(folder / "unrelated" / "manifest.csv", table)
 
 
-def unrelated_targets(count):
+def unrelated_targets(count: int) -> list[str]:
     """Places of the unrelated victim's images, relative to unrelated/."""
     return [f"generated/generated_{number}.png" for number in range(1, count + 1)]
 
 
-def digest_of_images(images):
+def digest_of_images(images: np.ndarray) -> str:
     """SHA-256 over the pixels of images in their order, in hex: equal images, equal digest."""
     total = hashlib.sha256(repr(np.shape(images)).encode())
     total.update(np.ascontiguousarray(images).tobytes())
@@ -133,7 +136,7 @@ def _numbered(count, stem, seed):
     return [f"{stem}_{number}.png" for number in order]
 
 
-def natural(targets):
+def natural(targets: pd.Series) -> pd.Series:
     """Targets as text whose order is that of folder and number."""
     return targets.map(lambda target: "".join(f"{part!s:0>12}" for part in natural_key(target)))
 

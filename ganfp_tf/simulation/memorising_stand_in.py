@@ -21,7 +21,7 @@ SHARE = 0.7  # of the source in a blend, at least
 SMOOTH = 1.0 / 64.0  # deviation of the Gaussian, of the side: a pixel at 64
 
 
-def stand_in(images, count, *, rng):
+def stand_in(images: np.ndarray, count: int, *, rng: np.random.Generator) -> np.ndarray:
     """What a generator that memorised `images` would draw.
 
     Each is a blend of one of them, of which it holds 70 to 100 percent, and one of its five
@@ -52,7 +52,7 @@ def stand_in(images, count, *, rng):
     return made
 
 
-def write_images(folder, images, prefix):
+def write_images(folder: str | pathlib.Path, images: np.ndarray, prefix: str) -> pd.DataFrame:
     """Writes images as PNG, named by `prefix` and a number from 1 on; the same bytes every time.
 
     Args:

@@ -9,7 +9,9 @@ ZOOM, GAIN = 0.02, 0.05  # relative
 OFFSET, NOISE = 4.0, 3.0  # gray levels
 
 
-def plant(generated, members, percent, rng):
+def plant(
+    generated: np.ndarray, members: np.ndarray, percent: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Replaces a share of generated images by changed copies of members.
 
     Args:
@@ -33,7 +35,7 @@ def plant(generated, members, percent, rng):
     return images, sources
 
 
-def change(image, rng):
+def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A copy that a person would take for the same image, but no pixel needs to be equal.
 
     Turned by up to 2 degrees, shifted by up to a 64th of the side (a pixel at 64), scaled and

@@ -30,7 +30,7 @@ class Architecture:
     discriminator: Callable
 
 
-def dcgan_generator(size, latent, channels):
+def dcgan_generator(size: int, latent: int, channels: int) -> keras.Model:
     """Transposed convolutions with batch normalisation (Radford et al. 2016)."""
     widths = _widths(size, channels)
     inputs = keras.Input((latent,), name="latent")
@@ -47,7 +47,7 @@ def dcgan_generator(size, latent, channels):
     return keras.Model(inputs, _to_image(x), name="dcgan_generator")
 
 
-def dcgan_discriminator(size, channels):
+def dcgan_discriminator(size: int, channels: int) -> keras.Model:
     """Strided convolutions; no batch normalisation, which R1's single images do not allow."""
     inputs = keras.Input((size, size, 1), name="image")
     x = inputs
@@ -57,7 +57,7 @@ def dcgan_discriminator(size, channels):
     return keras.Model(inputs, _to_logit(x), name="dcgan_discriminator")
 
 
-def residual_generator(size, latent, channels):
+def residual_generator(size: int, latent: int, channels: int) -> keras.Model:
     """Upsampling residual blocks, each scaled and shifted by a style mapped from the latent.
 
     Modulation as in StyleGAN (Karras et al. 2019, section 2: a mapping network, an affine map for
@@ -89,7 +89,7 @@ def residual_generator(size, latent, channels):
     return keras.Model(inputs, _to_image(x), name="residual_generator")
 
 
-def residual_discriminator(size, channels):
+def residual_discriminator(size: int, channels: int) -> keras.Model:
     """Residual blocks that halve the side by averaging (Brock et al. 2019, appendix B)."""
     inputs = keras.Input((size, size, 1), name="image")
     widths = list(reversed(_widths(size, channels)))

@@ -4,13 +4,15 @@ With few images it keeps the discriminator from learning them by heart; a victim
 leaks less.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 SHIFT = 8  # a translation is at most a side / SHIFT
 HOLE = 2  # a hole has the side / HOLE
 
 
-def augment(images, policies, seed):
+def augment(images: tf.Tensor, policies: Sequence[str], seed: tf.Tensor) -> tf.Tensor:
     """Changes each image on its own, by draws that follow from `seed`.
 
     Args:
@@ -23,7 +25,7 @@ def augment(images, policies, seed):
     return images
 
 
-def color(images, seed):
+def color(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Brightness by up to 0.5 either way, then contrast by a factor of 0.5 to 1.5."""
     shape = (tf.shape(images)[0], 2, 1, 1)
     draws = tf.cast(tf.random.stateless_uniform(shape, seed, -0.5, 0.5), images.dtype)
@@ -32,7 +34,7 @@ def color(images, seed):
     return (images - mean) * (draws[:, 1:] + 1.0) + mean
 
 
-def translation(images, seed):
+def translation(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Shifts by up to an eighth of the side in both directions; zeros come in."""
     count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     reach = (height // SHIFT, width // SHIFT)
@@ -45,7 +47,7 @@ def translation(images, seed):
     return tf.gather(padded, columns, axis=2, batch_dims=1)
 
 
-def cutout(images, seed):
+def cutout(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Sets a square of half the side to zero; its centre is anywhere in the image."""
     count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     draws = tf.random.stateless_uniform((count, 2), seed)

@@ -1,5 +1,6 @@
 """How near a victim's images come to its members, as a network trained on photographs sees them."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,7 +28,7 @@ class Fidelity:
         others: `(M, size, size)` uint8 real images the victim never sees.
     """
 
-    def __init__(self, members, others):
+    def __init__(self, members: np.ndarray, others: np.ndarray) -> None:
         size = max(SIDE, members.shape[1])
         backbone, _ = build_backbone(BACKBONE, image_size=size, weights="imagenet")
         self._encode, self._size = compiled(backbone), size
@@ -35,7 +36,7 @@ class Fidelity:
         self.count = min(COUNT, len(others))
         self.reference = frechet_distance(self._members, self._features(others[: self.count]))
 
-    def distance(self, generator):
+    def distance(self, generator: keras.Model) -> float:
         """The distance of `count` images of a generator to the members."""
         images = sampling.generate(generator, self.count, LATENTS)
         return frechet_distance(self._members, self._features(images))

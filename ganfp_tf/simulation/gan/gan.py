@@ -1,5 +1,8 @@
 """The victim: a GAN trained by `model.fit`, whose every step follows from its number and a seed."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -28,8 +31,17 @@ class GAN(keras.Model):
     """
 
     def __init__(
-        self, generator, discriminator, *, loss, r1, average, augmentation=(), seed=0, **kwargs
-    ):
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        *,
+        loss: str,
+        r1: float,
+        average: float,
+        augmentation: Sequence[str] = (),
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.generator, self.discriminator = generator, discriminator
         self.average = keras.models.clone_model(generator)
@@ -44,7 +56,12 @@ class GAN(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
-    def compile(self, optimizer, discriminator_optimizer, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        **kwargs: Any,
+    ) -> None:
         """Sets both optimisers; other arguments as of `keras.Model.compile`."""
         super().compile(optimizer=optimizer, **kwargs)
         self.discriminator_optimizer = discriminator_optimizer
@@ -56,17 +73,17 @@ class GAN(keras.Model):
         """Running means of the losses, reset at each epoch."""
         return list(self.trackers.values())
 
-    def call(self, latents):
+    def call(self, latents: tf.Tensor) -> tf.Tensor:
         """Images of the averaged generator: `(batch, latent)` -> `(batch, side, side, 1)`."""
         return self.average(latents, training=False)
 
-    def state(self):
+    def state(self) -> list[keras.Variable]:
         """All variables that a training in the middle of its steps consists of."""
         parts = (self.generator, self.discriminator, self.average)
         optimizers = (self.optimizer, self.discriminator_optimizer)
         return [self.step, *(v for part in (*parts, *optimizers) for v in part.variables)]
 
-    def train_step(self, real):
+    def train_step(self, real: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of both networks on `(batch, side, side, 1)` real images in [-1, 1].
 
         Both see the same generated images and move at once (simultaneous gradient descent,
@@ -132,7 +149,9 @@ class GAN(keras.Model):
             mean.assign(value + decay * (mean - value))
 
 
-def adversarial_losses(real_logits, generated_logits, loss):
+def adversarial_losses(
+    real_logits: tf.Tensor, generated_logits: tf.Tensor, loss: str
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The losses `(generator's, discriminator's)` of two batches of logits, as scalars."""
     if loss == "hinge":
         discriminator = tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(

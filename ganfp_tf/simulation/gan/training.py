@@ -126,7 +126,7 @@ def train(
     return Trained(gan.average, history, save.seconds, parameters)
 
 
-def batches(images, batch, seed, first_step=0):
+def batches(images: np.ndarray, batch: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
     """The endless dataset of steps from `first_step` on: `(batch, size, size, 1)` in [-1, 1].
 
     Each image once in N draws, in an order that follows from the seed and the number of the step

@@ -6,6 +6,7 @@ a fraction z stands for z * anatomy.height mm. Every organ is a function of (x, 
 one patient cut the same organs, and nothing depends on the size of the image.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,20 +28,20 @@ class Anatomy:
     airways: vessels.Tree
     great: dict  # name -> vessels.Tree
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> float:
         try:
             return self.__dict__["body"][name]
         except KeyError:
             raise AttributeError(name) from None
 
     @property
-    def field(self):
+    def field(self) -> float:
         """Side of the image in mm."""
         return self.body["field"]
 
     # -- the chest's contours, as radii at an angle (0 = front, a quarter turn = image's right) --
 
-    def cavity_radius(self, angle, z):
+    def cavity_radius(self, angle: float | np.ndarray, z: float | np.ndarray) -> float | np.ndarray:
         """Radius of the inner chest wall."""
         rise = np.sqrt(np.maximum(1 - (1 - np.minimum(z / 0.6, 1)) ** 2, 0.0))
         side = self.half_width * np.maximum(rise, 0.05)
@@ -49,7 +50,7 @@ class Anatomy:
         depth = back + (front - back) * shapes.step(np.cos(angle), -1, 1)
         return superellipse(angle, side, depth, self.squareness) * self._wave(angle, 1)
 
-    def body_radius(self, angle, z):
+    def body_radius(self, angle: float | np.ndarray, z: float | np.ndarray) -> float | np.ndarray:
         """Radius of the skin."""
         cos, off = np.cos(angle), np.abs(angle)
         rise = np.sqrt(np.maximum(1 - (1 - np.minimum((z + 0.08) / 0.6, 1)) ** 2, 0.0))
@@ -76,11 +77,13 @@ class Anatomy:
 
     # -- lungs --
 
-    def spine_place(self, z):
+    def spine_place(self, z: float | np.ndarray) -> tuple[float | np.ndarray, float | np.ndarray]:
         """Centre of the vertebral body."""
         return self.tilt * (z - 0.5), 0.78 * self.cavity_radius(np.pi, z)
 
-    def mediastinum_distance(self, x, y, z):
+    def mediastinum_distance(
+        self, x: np.ndarray, y: np.ndarray, z: float | np.ndarray
+    ) -> np.ndarray:
         """Distance to what lies between the lungs: heart, vessels, their fat, the spine."""
         height = self.height * z
         scale = self.half_width / 125
@@ -103,12 +106,12 @@ class Anatomy:
         ]
         return union(*parts, soft=9.0)
 
-    def aorta_place(self, z):
+    def aorta_place(self, z: float | np.ndarray) -> tuple[float | np.ndarray, float | np.ndarray]:
         """Centre of the descending aorta: beside the spine, nearer to the middle further down."""
         spine_x, spine_y = self.spine_place(z)
         return spine_x + 27 - 14 * shapes.step(z, 0.45, 1.0), spine_y - 14
 
-    def chambers(self):
+    def chambers(self) -> tuple:
         """Heart as ellipsoids: (centre, radii, turn) of ventricles, right and left atrium."""
         size, level = self.heart, self.height * self.heart_level
         x, y = 26 * size + self.shift, -0.27 * self.half_depth
@@ -118,7 +121,7 @@ class Anatomy:
             ((2 + self.shift, y + 42 * size, level - 24), (36 * size, 19 * size, 26 * size), 0.0),
         )
 
-    def dome_distance(self, x, y, z):
+    def dome_distance(self, x: np.ndarray, y: np.ndarray, z: float | np.ndarray) -> np.ndarray:
         """Distance to the abdomen under the diaphragm: two domes and the heart's seat between."""
         seat = max(self.dome, self.heart_level + 40 * self.heart / self.height)
         domes = ((-0.5, 0, self.dome), (0.5, 0, self.dome + self.dome_step), (0.1, -0.3, seat))
@@ -133,7 +136,7 @@ class Anatomy:
             )
         return union(*parts, soft=12.0)
 
-    def lung_distance(self, x, y, z):
+    def lung_distance(self, x: np.ndarray, y: np.ndarray, z: float | np.ndarray) -> np.ndarray:
         """Distance to the lungs, negative inside; x < 0 is the right lung."""
         wall = np.hypot(x, y) - self.cavity_radius(np.arctan2(x, -y), z)
         others = union(self.mediastinum_distance(x, y, z), self.dome_distance(x, y, z), soft=8.0)
@@ -146,7 +149,7 @@ class Grid:
     x, y: (side, side) in mm; pixel: mm a pixel.
     """
 
-    def __init__(self, anatomy, side):
+    def __init__(self, anatomy: Anatomy, side: int) -> None:
         self.side, self.pixel = side, anatomy.field / side
         self.cos, self.sin = np.cos(anatomy.rotation), np.sin(anatomy.rotation)
         self.offset = anatomy.offset_x, anatomy.offset_y
@@ -155,14 +158,14 @@ class Grid:
         u, v = self.image_x - self.offset[0], self.image_y - self.offset[1]
         self.x, self.y = self.cos * u + self.sin * v, self.cos * v - self.sin * u
 
-    def index(self, x, y):
+    def index(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Fractional (column, row) of a place, (2, ...)."""
         u = self.cos * x - self.sin * y + self.offset[0]
         v = self.sin * x + self.cos * y + self.offset[1]
         return np.stack([u, v]) / self.pixel + self.side / 2 - 0.5
 
 
-def draw_anatomy(rng):
+def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draws a patient from a numpy Generator."""
     half_width = rng.uniform(108, 140)
     fat = float(np.clip(rng.lognormal(np.log(13), 0.5), 4, 34))
@@ -224,7 +227,13 @@ def _framed(anatomy, rng):
     return {"field": 2 * half, "offset_x": x, "offset_y": rng.uniform(-0.4, 0.1) * above}
 
 
-def slice_hu(anatomy, z, side, paint=None, thickness=4.0):
+def slice_hu(
+    anatomy: Anatomy,
+    z: float,
+    side: int,
+    paint: Callable[[np.ndarray, Grid, float], None] | None = None,
+    thickness: float = 4.0,
+) -> np.ndarray:
     """The slice at the axial position z.
 
     Args:

@@ -6,11 +6,15 @@ clusters of small nodules joined by short twigs (tree in bud); healed nodules ca
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganfp_tf.simulation.phantoms.shapes import blend, cover, ellipsoid, step
 from ganfp_tf.simulation.phantoms.vessels import Tree, draw, in_slice
+
+if TYPE_CHECKING:
+    from ganfp_tf.simulation.phantoms.anatomy import Anatomy, Grid
 
 # Share of patients that get each finding; one in eight has none.
 SHARES = {
@@ -43,7 +47,7 @@ class Finding:
     detail: object = None
 
 
-def draw_findings(anatomy, rng):
+def draw_findings(anatomy: "Anatomy", rng: np.random.Generator) -> tuple[Finding, ...]:
     """Draws a patient's findings.
 
     Args:
@@ -62,7 +66,9 @@ def draw_findings(anatomy, rng):
     return tuple(finding for kind in chosen for finding in MAKERS[kind](anatomy, rng))
 
 
-def place(anatomy, rng, *, levels, depth=6.0):
+def place(
+    anatomy: "Anatomy", rng: np.random.Generator, *, levels: tuple[float, float], depth: float = 6.0
+) -> np.ndarray:
     """A place (3,) in the lungs at least `depth` mm under their surface, rather at the back."""
     for _ in range(20):
         x = rng.uniform(-1, 1, 60) * anatomy.half_width
@@ -161,7 +167,14 @@ MAKERS = {
 }
 
 
-def paint(findings, anatomy, tissue, grid, z, thickness=4.0):
+def paint(
+    findings: tuple[Finding, ...],
+    anatomy: "Anatomy",
+    tissue: np.ndarray,
+    grid: "Grid",
+    z: float,
+    thickness: float = 4.0,
+) -> None:
     """Paints findings over lung `tissue` (H, W) in HU, in place, at the axial position z."""
     height = z * anatomy.height
     # Large and soft ones first, so that cavities and nodules stay visible in them.
@@ -180,7 +193,7 @@ def paint(findings, anatomy, tissue, grid, z, thickness=4.0):
             _PAINT[finding.kind](finding, anatomy, tissue, grid, z, thickness)
 
 
-def seen(findings, anatomy, z):
+def seen(findings: tuple[Finding, ...], anatomy: "Anatomy", z: float) -> tuple[str, ...]:
     """Sorted names of the findings that a slice at z cuts."""
     names = set()
     for finding in findings:

@@ -1,10 +1,15 @@
 """Organs inside the chest: heart, great vessels, airways, lungs, and what lies under them."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ganfp_tf.simulation.phantoms import vessels
 from ganfp_tf.simulation.phantoms.shapes import blend, cover, ellipsoid, step
 from ganfp_tf.simulation.phantoms.vessels import Tree
+
+if TYPE_CHECKING:
+    from ganfp_tf.simulation.phantoms.anatomy import Anatomy, Grid
 
 SOFT, LUMEN = 40.0, -985.0
 
@@ -25,7 +30,7 @@ def _join(*trees):
     return Tree(*(np.concatenate(field) for field in zip(*trees, strict=True)))
 
 
-def great_vessels(anatomy, rng):
+def great_vessels(anatomy: "Anatomy", rng: np.random.Generator) -> dict[str, Tree]:
     """Arteries, veins, gullet and main airways as paths; names -> Tree."""
     height, size = anatomy.height, anatomy.half_width / 125
     aorta = anatomy.aorta * 1.2
@@ -83,7 +88,7 @@ def great_vessels(anatomy, rng):
     }
 
 
-def lung_trees(anatomy, rng):
+def lung_trees(anatomy: "Anatomy", rng: np.random.Generator) -> tuple[tuple[Tree, ...], Tree]:
     """Arteries, veins and airways that fill the lungs."""
     size = anatomy.half_width / 125
     box = np.array([anatomy.half_width, anatomy.half_depth])
@@ -119,7 +124,7 @@ def _drawn(anatomy, grid, z, thickness, tree, grown=0.0):
     return shares
 
 
-def lung_tissue(anatomy, grid, z, thickness):
+def lung_tissue(anatomy: "Anatomy", grid: "Grid", z: float, thickness: float) -> np.ndarray:
     """Lung tissue with its vessels, airways and fissures, over the whole grid, in HU."""
     x, y, height = grid.x, grid.y, z * anatomy.height
     noise = anatomy.noise
@@ -149,7 +154,9 @@ def _fissures(anatomy, x, y, z, pixel):
     return np.maximum(share, 0.4 * front * np.clip(1 - flat / 5, 0, 1))
 
 
-def draw_mediastinum(hu, anatomy, grid, z, thickness):
+def draw_mediastinum(
+    hu: np.ndarray, anatomy: "Anatomy", grid: "Grid", z: float, thickness: float
+) -> None:
     """Heart, great vessels and gullet over the fat of the middle."""
     x, y, height, pixel = grid.x, grid.y, z * anatomy.height, grid.pixel
     radius = anatomy.cavity_radius(np.arctan2(x, -y), z)
@@ -185,7 +192,9 @@ def draw_mediastinum(hu, anatomy, grid, z, thickness):
     )
 
 
-def draw_roots(hu, anatomy, grid, z, thickness):
+def draw_roots(
+    hu: np.ndarray, anatomy: "Anatomy", grid: "Grid", z: float, thickness: float
+) -> None:
     """Vessels and airways of the hilum, which cross from the middle into the lungs."""
     near = cover(np.abs(grid.x - anatomy.shift) - 46 * anatomy.half_width / 125, 8.0)
     blend(hu, anatomy.blood, near * _drawn(anatomy, grid, z, thickness, anatomy.great["lungs"]))
@@ -194,7 +203,7 @@ def draw_roots(hu, anatomy, grid, z, thickness):
     blend(hu, LUMEN, _drawn(anatomy, grid, z, thickness, airway))
 
 
-def draw_abdomen(hu, anatomy, grid, z):
+def draw_abdomen(hu: np.ndarray, anatomy: "Anatomy", grid: "Grid", z: float) -> None:
     """Liver under the right dome; spleen and stomach with its air under the left one."""
     x, y, height, pixel = grid.x, grid.y, z * anatomy.height, grid.pixel
     below = anatomy.dome_distance(x, y, z) + 1.5

@@ -28,7 +28,9 @@ MANIFEST = ["path", "patient", "slice", "findings"]
 ANATOMY, FINDINGS, LEVEL, NOISE = range(4)
 
 
-def phantom(patient: int, index: int, *, slices: int = 3, size: int = 64, seed: int = 0):
+def phantom(
+    patient: int, index: int, *, slices: int = 3, size: int = 64, seed: int = 0
+) -> np.ndarray:
     """One slice of one patient.
 
     Args:
@@ -72,7 +74,7 @@ def level(patient: int, index: int, *, slices: int = 3, seed: int = 0) -> float:
 
 
 def write_phantoms(
-    folder,
+    folder: str | pathlib.Path,
     *,
     patients: int,
     slices: int = 3,
@@ -116,7 +118,7 @@ def write_phantoms(
     return folder
 
 
-def listing(patients, slices):
+def listing(patients: int, slices: int) -> list[tuple[str, int, int]]:
     """(file name, patient, slice) of the images of `write_phantoms`, in order."""
     return [
         (f"phantom_{patient:04d}_{index}.png", patient, index)

@@ -30,7 +30,7 @@ class Scanner:
     blur: float = 0.5
     filter: str = "hann"
 
-    def scan(self, hu, field, rng):
+    def scan(self, hu: np.ndarray, field: float, rng: np.random.Generator) -> np.ndarray:
         """Images a slice.
 
         Args:
@@ -66,12 +66,12 @@ class Scanner:
         return image.reshape(fine // 2, 2, fine // 2, 2).mean(axis=(1, 3))
 
 
-def low_dose(size):
+def low_dose(size: int) -> float:
     """Photons a bin that give noise of 10 to 20 HU in the middle of a chest, at any image size."""
     return 500.0 * size
 
 
-def window(hu, centre=WINDOW[0], width=WINDOW[1]):
+def window(hu: np.ndarray, centre: float = WINDOW[0], width: float = WINDOW[1]) -> np.ndarray:
     """HU as grey: uint8, 0 at centre - width / 2 and below, 255 at centre + width / 2 and above."""
     if width <= 0:
         raise ValueError(f"window: width must be positive. Received: width={width}")

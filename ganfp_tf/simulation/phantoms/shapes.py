@@ -3,11 +3,20 @@
 All lengths are millimetres, so a shape does not know the pixel size it is drawn at.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import map_coordinates
 
 
-def ellipsoid(x, y, z, centre, radii, turn=0.0):
+def ellipsoid(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: float | np.ndarray,
+    centre: Sequence[float | np.ndarray] | np.ndarray,
+    radii: Sequence[float | np.ndarray] | np.ndarray,
+    turn: float = 0.0,
+) -> np.ndarray:
     """About the distance to an ellipsoid turned by `turn` radians in the axial plane.
 
     Exact on the surface and for a sphere; elsewhere the usual first-order estimate.
@@ -23,7 +32,13 @@ def ellipsoid(x, y, z, centre, radii, turn=0.0):
     return near * (near - 1) / np.maximum(slope, 1e-6)
 
 
-def capsule(x, y, start, end, radius):
+def capsule(
+    x: np.ndarray,
+    y: np.ndarray,
+    start: Sequence[float] | np.ndarray,
+    end: Sequence[float] | np.ndarray,
+    radius: float,
+) -> np.ndarray:
     """Distance to a stick with round ends in the plane."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     along = ((x - start[0]) * dx + (y - start[1]) * dy) / max(dx * dx + dy * dy, 1e-9)
@@ -31,12 +46,14 @@ def capsule(x, y, start, end, radius):
     return np.hypot(x - start[0] - along * dx, y - start[1] - along * dy) - radius
 
 
-def superellipse(angle, a, b, power):
+def superellipse(
+    angle: float | np.ndarray, a: float | np.ndarray, b: float | np.ndarray, power: float
+) -> float | np.ndarray:
     """Radius at `angle` from anterior (0; a quarter turn is the image's right)."""
     return (np.abs(np.sin(angle) / a) ** power + np.abs(np.cos(angle) / b) ** power) ** (-1 / power)
 
 
-def union(*distances, soft=6.0):
+def union(*distances: np.ndarray, soft: float = 6.0) -> np.ndarray:
     """Smooth union: the corners are filled over about `soft` mm (polynomial smooth minimum)."""
     joined = distances[0]
     for other in distances[1:]:
@@ -45,17 +62,17 @@ def union(*distances, soft=6.0):
     return joined
 
 
-def cover(distance, edge):
+def cover(distance: np.ndarray, edge: float) -> np.ndarray:
     """Share of a pixel inside the shape: a ramp of width `edge` mm over its border."""
     return np.clip(0.5 - distance / edge, 0, 1)
 
 
-def blend(hu, value, share):
+def blend(hu: np.ndarray, value: float | np.ndarray, share: np.ndarray) -> None:
     """Paints `value` over `hu` in place with opacity `share`."""
     hu += (value - hu) * share
 
 
-def step(value, low, high):
+def step(value: float | np.ndarray, low: float, high: float) -> float | np.ndarray:
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -64,10 +81,12 @@ def step(value, low, high):
 class Noise:
     """Smooth noise over space: the same place gives the same value at every pixel size."""
 
-    def __init__(self, rng, side=24):
+    def __init__(self, rng: np.random.Generator, side: int = 24) -> None:
         self.lattice = rng.standard_normal((side, side, side)).astype(np.float32)
 
-    def __call__(self, x, y, z, scale, octaves=3):
+    def __call__(
+        self, x: np.ndarray, y: np.ndarray, z: float | np.ndarray, scale: float, octaves: int = 3
+    ) -> np.ndarray:
         """Noise of about unit variance with features of `scale` mm and finer, (H, W) float32."""
         total, power = np.zeros(np.shape(x), np.float32), 0.0
         for octave in range(octaves):

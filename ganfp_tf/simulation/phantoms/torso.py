@@ -1,13 +1,18 @@
 """The chest wall: table, skin, fat, muscles, and the bones of the chest."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ganfp_tf.simulation.phantoms.shapes import blend, capsule, cover, ellipsoid, step
 
+if TYPE_CHECKING:
+    from ganfp_tf.simulation.phantoms.anatomy import Anatomy, Grid
+
 FAT, MUSCLE, SKIN, CORTEX, MARROW, CARTILAGE = -100.0, 55.0, 20.0, 620.0, 230.0, 110.0
 
 
-def draw_table(hu, anatomy, grid):
+def draw_table(hu: np.ndarray, anatomy: "Anatomy", grid: "Grid") -> None:
     """The couch: a shallow trough of carbon fibre under the patient."""
     bottom = anatomy.body_radius(np.pi, 0.5) + anatomy.offset_y + anatomy.table
     radius = 420.0
@@ -18,7 +23,7 @@ def draw_table(hu, anatomy, grid):
     blend(hu, -940.0, wide * cover(np.abs(shell - 14) - 10.5, grid.pixel))
 
 
-def draw_wall(hu, anatomy, grid, z):
+def draw_wall(hu: np.ndarray, anatomy: "Anatomy", grid: "Grid", z: float) -> None:
     """Skin, subcutaneous fat, muscle layers with fat between them; fills the cavity with fat."""
     x, y, pixel = grid.x, grid.y, grid.pixel
     angle, radius = np.arctan2(x, -y), np.hypot(x, y)
@@ -66,7 +71,7 @@ def _bone(hu, distance, pixel, *, cortex=CORTEX, marrow=MARROW, wall=1.1, rough=
     blend(hu, marrow + 60 * rough, cover(distance + wall, edge))
 
 
-def draw_bones(hu, anatomy, grid, z):
+def draw_bones(hu: np.ndarray, anatomy: "Anatomy", grid: "Grid", z: float) -> None:
     """Ribs, shoulder blades, breastbone and spine."""
     grain = anatomy.noise(grid.x, grid.y, z * anatomy.height, 5.0, octaves=2)
     angle, radius = np.arctan2(grid.x, -grid.y), np.hypot(grid.x, grid.y)

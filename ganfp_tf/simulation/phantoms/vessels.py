@@ -6,9 +6,12 @@ of the tissue it supplies, which is then halved for its two children. Radii foll
 the number of ends supplied.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ganfp_tf.simulation.phantoms.anatomy import Grid
 
 
 class Tree(NamedTuple):
@@ -24,7 +27,15 @@ class Tree(NamedTuple):
         return Tree(*(field[mask] for field in self))
 
 
-def grow(root, targets, rng, *, leaf=0.5, murray=0.37, generations=13):
+def grow(
+    root: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    leaf: float = 0.5,
+    murray: float = 0.37,
+    generations: int = 13,
+) -> Tree:
     """Grows a tree from `root` (3,) to `targets` (n, 3).
 
     Args:
@@ -70,7 +81,7 @@ def grow(root, targets, rng, *, leaf=0.5, murray=0.37, generations=13):
     return Tree(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 
 
-def beside(tree, gap, rng):
+def beside(tree: Tree, gap: float, rng: np.random.Generator) -> Tree:
     """The tree moved aside by `gap` mm: an airway next to its artery."""
     side = np.array([rng.normal(), rng.normal(), 0.3 * rng.normal()])
     side /= np.linalg.norm(side)
@@ -78,7 +89,7 @@ def beside(tree, gap, rng):
     return tree._replace(start=tree.start + shift, end=tree.end + shift)
 
 
-def in_slice(tree, z, thickness):
+def in_slice(tree: Tree, z: float, thickness: float) -> tuple[Tree, np.ndarray, np.ndarray]:
     """Segments that meet the slab of `thickness` mm about z, cut to it, and their share of it.
 
     Returns:
@@ -105,7 +116,7 @@ def in_slice(tree, z, thickness):
     return tree, steep + (1 - steep) * flat, steep
 
 
-def draw(cover, grid, tree, share, steep):
+def draw(cover: np.ndarray, grid: "Grid", tree: Tree, share: np.ndarray, steep: np.ndarray) -> None:
     """Raises `cover` (H, W) in place to the share of each pixel that the segments fill.
 
     A vessel thinner than a pixel is drawn a pixel wide and fainter, so that its mass stays.
