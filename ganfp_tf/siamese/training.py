@@ -199,7 +199,7 @@ def compile_trainer(trainer: keras.Model, settings: TrainingSettings, supervisio
     """AdamW on a cosine with warm-up and the loss of --supervision; in the strategy's scope."""
     total = settings.epochs * settings.steps_per_epoch
     schedule = warmed_cosine(total, settings.learning_rate, settings.warmup)
-    scaled = settings.mixed_precision and keras.settings.dtype_policy().name == "mixed_float16"
+    scaled = settings.mixed_precision and keras.config.dtype_policy().name == "mixed_float16"
     adam_w = keras.optimizers.AdamW if scaled else AdamW
     # Keras sums what the devices hand in: each clips the mean to its share of a norm of 1.
     optimizer = adam_w(
