@@ -259,7 +259,7 @@ def test_a_diverged_training_is_told_and_keeps_no_bad_checkpoint(
     monkeypatch.setattr(training, "EPOCH", epoch)
     build = training.build
 
-    def explosive(config, seed):
+    def explosive(config, seed, **options):
         built = build(config, seed)
         # The first step's losses are numbers still; the weights that it leaves are not.
         built.discriminator_optimizer.learning_rate.assign(float("inf"))
